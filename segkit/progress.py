@@ -1,0 +1,23 @@
+"""Progress bars on a terminal; silence elsewhere, where stages print their own lines."""
+
+import sys
+from collections.abc import Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def bar(items: Iterable[T] | None = None, *, label: str, total: int | None = None, unit: str = "it", **kwargs) -> tqdm:
+    """A tqdm bar on stderr that shows itself only on a terminal and leaves no trace when it is done."""
+    return tqdm(
+        items,
+        desc=label,
+        total=total,
+        unit=unit,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not sys.stderr.isatty(),
+        **kwargs,
+    )
