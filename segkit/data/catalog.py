@@ -1,0 +1,69 @@
+"""Which samples a raw data set holds, and which split each belongs to.
+
+Both ``synthetic`` and ``oxford_pet`` lie in the layout of Oxford-IIIT Pet, so one reader serves them.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from segkit.errors import InputError
+
+SPLITS = ("train", "valid", "test")
+VALIDATION_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture with its mask; ``group`` is the breed."""
+
+    name: str
+    split: str
+    group: str
+    picture: Path
+    mask: Path
+
+
+def read_catalog(raw: Path) -> list[Sample]:
+    """All samples that ``trainval.txt`` and ``test.txt`` name, training first, then validation, then test.
+
+    ``test.txt`` is the test set; of ``trainval.txt``, in file order, every tenth entry starting with the first is
+    validation, the rest training. Whether the files exist is not looked at here. Raises InputError where a list is
+    missing or empty, or a name stands in both lists or twice.
+    """
+    trainval = _names(raw / "annotations" / "trainval.txt")
+    test = _names(raw / "annotations" / "test.txt")
+    twice = sorted(name for name, times in Counter(trainval + test).items() if times > 1)
+    if twice:
+        raise InputError(
+            f"{raw}/annotations: {len(twice)} names stand more than once in trainval.txt and test.txt "
+            f"({', '.join(twice[:5])}): a test picture must not be trained on; remove the doubles"
+        )
+    splits = {
+        "train": [name for i, name in enumerate(trainval) if i % VALIDATION_EVERY],
+        "valid": trainval[::VALIDATION_EVERY],
+        "test": test,
+    }
+    for split, names in splits.items():
+        if not names:
+            raise InputError(f"{raw}/annotations: the {split} set is empty; trainval.txt needs 2 names, test.txt 1")
+    return [_sample(raw, name, split) for split in SPLITS for name in splits[split]]
+
+
+def _sample(raw: Path, name: str, split: str) -> Sample:
+    return Sample(
+        name=name,
+        split=split,
+        group=name.rpartition("_")[0],
+        picture=raw / "images" / f"{name}.jpg",
+        mask=raw / "annotations" / "trimaps" / f"{name}.png",
+    )
+
+
+def _names(path: Path) -> list[str]:
+    """First word of each line, comments and blank lines left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); run 'dvc repro download' again") from None
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]

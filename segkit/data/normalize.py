@@ -1,0 +1,45 @@
+"""Normalise batches of 8-bit pictures on the device."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MIN_STD = 1 / 255
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """``image``: each picture by its own mean and standard deviation over all its pixels and channels.
+    ``dataset``, ``imagenet``: each channel by the given numbers, in units of 0 to 1.
+    """
+
+    kind: str
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @classmethod
+    def from_summary(cls, kind: str, summary: dict[str, Any]) -> "Normalizer":
+        """The normaliser ``preprocess.normalize`` names, with the numbers of ``summary.json``."""
+        numbers = summary["normalize"][kind]
+        return cls(kind, tuple(numbers["mean"]), tuple(numbers["std"])) if numbers else cls(kind)
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, Any]) -> "Normalizer":
+        """The normaliser that a checkpoint was trained with."""
+        return cls(metadata["kind"], tuple(metadata["mean"]), tuple(metadata["std"]))
+
+    def as_metadata(self) -> dict[str, Any]:
+        """JSON types for a checkpoint's metadata."""
+        return {"kind": self.kind, "mean": list(self.mean), "std": list(self.std)}
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """``float32 (N, 3, H, W)`` with values 0 to 255 to the same shape, normalised."""
+        images = images / 255
+        if self.kind == "image":
+            std, mean = torch.std_mean(images, dim=(1, 2, 3), keepdim=True, correction=0)
+        else:
+            mean, std = (images.new_tensor(numbers).view(1, 3, 1, 1) for numbers in (self.mean, self.std))
+        # A picture of one colour has no standard deviation to divide by.
+        return (images - mean) / std.clamp(min=MIN_STD)

@@ -1,0 +1,1 @@
+"""Scores of a checkpoint, per image and in sum, and pictures of what it predicts."""

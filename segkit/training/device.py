@@ -1,0 +1,51 @@
+"""Which device computes, in which precision, and how it is kept deterministic."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from segkit.errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``: CUDA, else Apple's MPS, else the CPU. Raises InputError for a device that is not here."""
+    if name == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"runtime.device: {name!r} cannot be used here ({reason}); set it to auto") from None
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """``auto``: bf16 where the device multiplies it natively, else fp32."""
+    if name != "auto":
+        return name
+    return "bf16" if _native_bf16(device) else "fp32"
+
+
+def _native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+    return False
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Mixed precision for ``bf16``; nothing for ``fp32``."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def make_deterministic(seed: int) -> None:
+    """The same seed gives the same weights to the bit on the same kind of machine."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    torch.manual_seed(seed)

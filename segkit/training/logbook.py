@@ -1,0 +1,88 @@
+"""What a training writes besides its weights: curves, a line an epoch, TensorBoard, timings."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segkit.data.packed import Split
+from segkit.drawing import mask_pixels
+from segkit.files import remove, write_csv, write_json
+
+CURVE_COLUMNS = ("epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr")
+PICTURES = 4
+
+
+class Logbook:
+    """Collects one row an epoch; the tracked files hold no time, the untracked ones do."""
+
+    def __init__(self, folder: Path, epochs: int) -> None:
+        # tensorboard takes a second to import; only training pays for it
+        from torch.utils.tensorboard import SummaryWriter
+
+        remove(folder)
+        self.folder, self.epochs = folder, epochs
+        self.rows: list[tuple[float, ...]] = []
+        self.writer = SummaryWriter(str(folder))
+        self.start = time.perf_counter()
+        self.training_seconds, self.training_images = 0.0, 0
+
+    def __enter__(self) -> "Logbook":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.writer.close()
+
+    def epoch(self, row: tuple[float, ...], *, images: int, seconds: float, best: bool) -> None:
+        """Record one epoch: a row of ``CURVE_COLUMNS``, training images and seconds, whether it is the best."""
+        self.rows.append(row)
+        self.training_seconds += seconds
+        self.training_images += images
+        epoch, train_loss, valid_loss, train_dice, valid_dice, rate = row
+        for name, value in zip(CURVE_COLUMNS[1:], row[1:], strict=True):
+            self.writer.add_scalar(name.replace("_", "/") if "_" in name else name, value, int(epoch))
+        self.writer.add_scalar("images_per_second", images / seconds, int(epoch))
+        print(
+            f"epoch {int(epoch):3d}/{self.epochs}  loss {train_loss:.4f}  valid {valid_loss:.4f}  "
+            f"dice {train_dice:.4f}  valid {valid_dice:.4f}  lr {rate:.2g}  {images / seconds:.1f} images/s"
+            f"{'  best' if best else ''}",
+            flush=True,
+        )
+
+    def pictures(self, epoch: int, split: Split, predictions: Tensor) -> None:
+        """Show input, truth and prediction of the first samples side by side in TensorBoard."""
+        for row, prediction in enumerate(predictions.cpu().numpy().astype(np.uint8)):
+            panels = [split.images[row], *(_as_rgb(mask) for mask in (split.masks[row], prediction))]
+            self.writer.add_image(f"valid/{row}", np.concatenate(panels, axis=1), epoch, dataformats="HWC")
+
+    def write_curves(self, path: Path) -> None:
+        """Write the rows so far as CSV."""
+        write_csv(path, CURVE_COLUMNS, ([int(row[0]), *(f"{value:.6g}" for value in row[1:])] for row in self.rows))
+
+    def write_timing(self, device: torch.device, precision: str) -> None:
+        """Write ``timing.json`` beside the TensorBoard logs."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        timing = {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "precision": precision,
+            "epochs": len(self.rows),
+            "seconds": round(time.perf_counter() - self.start, 3),
+            "training_images_per_second": round(self.training_images / max(self.training_seconds, 1e-9), 2),
+            "peak_memory_bytes": peak,
+        }
+        if device.type == "cuda":
+            timing["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
+        write_json(self.folder / "timing.json", timing)
+
+
+def _as_rgb(mask: np.ndarray) -> np.ndarray:
+    return np.repeat(mask_pixels(mask)[..., None], 3, axis=2)

@@ -1,0 +1,161 @@
+"""Train one network from the packed data and the plan to a checkpoint, its metrics and its curves."""
+
+import hashlib
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import segkit
+from segkit.data.batches import TrainingBatches, plain_batches
+from segkit.data.normalize import Normalizer
+from segkit.data.packed import Split, open_split, read_summary
+from segkit.data.plan import read_plan
+from segkit.files import digest, write_json
+from segkit.models import build, heads
+from segkit.models.checkpoint import save_checkpoint
+from segkit.params import Params, Train, as_dict
+from segkit.training.device import choose_device, choose_precision, make_deterministic
+from segkit.training.logbook import Logbook
+from segkit.training.loop import EarlyStopping, Engine
+from segkit.workspace import run_folder
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a training reads and writes, relative to the repository's root."""
+
+    processed: Path = Path("data/processed")
+    plan: Path = Path("data/augmented/plan.csv")
+    models: Path = Path("models")
+    metrics: Path = Path("metrics")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The batches of each epoch, the validation set, and how both are normalised."""
+
+    summary: dict[str, Any]
+    normalizer: Normalizer
+    batches: TrainingBatches
+    validation: Split
+
+
+def train(name: str, params: Params, paths: Paths | None = None) -> str:
+    """Train the network ``name`` and return one line about it.
+
+    Writes ``models/NAME.safetensors`` (weights of the lowest validation loss), ``metrics/train_NAME.json`` and
+    ``metrics/curves/NAME.csv``; logs to TensorBoard. Raises InputError for missing data or a loss that is not finite.
+    """
+    paths = paths or Paths()
+    make_deterministic(params.seed)
+    recipe: Train = getattr(params, name).train
+    device = choose_device(params.runtime.device)
+    precision = choose_precision(recipe.precision, device)
+    data = _open_data(params, recipe, paths, device)
+    model, architecture = create(name, params)
+    model = model.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    engine = Engine(model, optimizer, device, precision)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(
+        f"{name}: {parameters:,} parameters, {len(data.batches.plan):,} samples an epoch, {device}, {precision}",
+        flush=True,
+    )
+    with Logbook(run_folder(name), recipe.epochs) as logbook:
+        stopping = fit(name, engine, data, recipe, logbook)
+        logbook.write_timing(device, precision)
+
+    result = {
+        "epochs": len(logbook.rows),
+        "best_epoch": stopping.best_epoch + 1,
+        "best_valid_loss": stopping.best_loss,
+        "best_valid_dice": stopping.best_dice,
+        "stopped_early": stopping.should_stop(len(logbook.rows) - 1),
+        "parameters": parameters,
+    }
+    metadata = {
+        "model": name,
+        "architecture": architecture,
+        "input_size": data.summary["size"],
+        "normalize": data.normalizer.as_metadata(),
+        "threshold": heads.DEFAULT_THRESHOLD,
+        "classes": {"0": "background", "1": "foreground"},
+        "border": data.summary["border"],
+        "seed": params.seed,
+        "train": as_dict(recipe),
+        "precision": precision,
+        "fingerprints": {"data": data_fingerprint(data.summary, paths.plan), "code": code_fingerprint()},
+        "valid": {"loss": stopping.best_loss, "dice": stopping.best_dice, "epoch": stopping.best_epoch + 1},
+        "version": segkit.__version__,
+    }
+    checkpoint = paths.models / f"{name}.safetensors"
+    save_checkpoint(checkpoint, stopping.best_weights, metadata)
+    logbook.write_curves(paths.metrics / "curves" / f"{name}.csv")
+    write_json(paths.metrics / f"train_{name}.json", {name: {"train": result}})
+    return (
+        f"{checkpoint}: valid Dice {stopping.best_dice:.4f}, valid loss {stopping.best_loss:.4f}, from epoch "
+        f"{result['best_epoch']} of {result['epochs']}{' (stopped early)' if result['stopped_early'] else ''}"
+    )
+
+
+def create(name: str, params: Params) -> tuple[nn.Module, dict[str, Any]]:
+    """A fresh network and the architecture that ``segkit.models.build`` needs to build it again."""
+    section = as_dict(getattr(params, name))
+    architecture = {key: value for key, value in section.items() if key not in ("train", "pretrained")}
+    model = build(name, **architecture)
+    if section.get("pretrained"):
+        model.load_imagenet_encoder()
+    return model, architecture
+
+
+def fit(name: str, engine: Engine, data: TrainingData, recipe: Train, logbook: Logbook) -> EarlyStopping:
+    """Train until ``recipe.epochs`` or ``recipe.patience`` is reached; returns the best weights with their scores."""
+    stopping = EarlyStopping(recipe.patience)
+    validation_batches = partial(
+        plain_batches, data.validation, data.normalizer, batch_size=recipe.batch_size, device=engine.device
+    )
+    for epoch in range(recipe.epochs):
+        start = time.perf_counter()
+        train_loss, train_dice = engine.train(
+            data.batches.epoch(epoch), steps=len(data.batches), label=f"{name} epoch {epoch + 1}/{recipe.epochs}"
+        )
+        seconds = time.perf_counter() - start
+        valid_loss, valid_dice = engine.validate(validation_batches())
+        best = stopping.update(epoch, valid_loss, valid_dice, engine.model)
+        rate = engine.optimizer.param_groups[0]["lr"]
+        row = (epoch + 1, train_loss, valid_loss, train_dice, valid_dice, rate)
+        logbook.epoch(row, images=len(data.batches.plan), seconds=seconds, best=best)
+        if best:
+            logbook.pictures(epoch + 1, data.validation, engine.predict(next(validation_batches())))
+        if stopping.should_stop(epoch):
+            break
+    return stopping
+
+
+def _open_data(params: Params, recipe: Train, paths: Paths, device: torch.device) -> TrainingData:
+    summary = read_summary(paths.processed)
+    training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
+    normalizer = Normalizer.from_summary(params.preprocess.normalize, summary)
+    plan = read_plan(paths.plan, len(training))
+    batches = TrainingBatches(
+        training, plan, normalizer, seed=params.seed, batch_size=recipe.batch_size, device=device
+    )
+    return TrainingData(summary, normalizer, batches, validation)
+
+
+def data_fingerprint(summary: dict[str, Any], plan: Path) -> str:
+    """SHA-256 over the digests of the packed arrays and the plan."""
+    parts = [split[key] for split in summary["splits"].values() for key in ("images_sha256", "masks_sha256")]
+    return hashlib.sha256("\n".join([*parts, digest(plan)]).encode()).hexdigest()
+
+
+def code_fingerprint() -> str:
+    """SHA-256 over the source of every segkit module that this process has imported."""
+    files = sorted((name, module.__file__) for name, module in sys.modules.items() if name.split(".")[0] == "segkit")
+    return hashlib.sha256("\n".join(f"{name} {digest(file)}" for name, file in files if file).encode()).hexdigest()

@@ -1,0 +1,14 @@
+"""Train the network `resnet34_unet`: ``python -m stages.train_resnet34_unet``."""
+
+from stages.runner import run_stage
+
+
+def work(params):
+    """Processed data and plan to a checkpoint, metrics and curves."""
+    from segkit.training.run import train
+
+    return train("resnet34_unet", params)
+
+
+if __name__ == "__main__":
+    run_stage("train_resnet34_unet", work)
