@@ -1,6 +1,6 @@
 """One picture and its trimap, a pure function of (seed, index) and the range of sizes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,12 +101,18 @@ def _placed(shapes: list[Shape], rng: Generator, pose: str, height: int, width: 
 
 def _moved(shapes: list[Shape], middle: np.ndarray, scale: np.ndarray, centre: np.ndarray) -> list[Shape]:
     """Shapes scaled around ``middle``, which comes to lie at ``centre``; all points at once, as that is faster."""
-    edges = [shape.edge for shape in shapes if shape.edge is not None]
-    points = (np.concatenate([*(shape.points for shape in shapes), *edges]) - middle) * scale + centre
-    cut = iter(np.split(points, np.cumsum([len(shape.points) for shape in shapes] + [len(edge) for edge in edges])))
+    lines = [line for shape in shapes for line in (shape.points, shape.edge) if line is not None]
+    points = (np.concatenate(lines) - middle) * scale + centre
     size = float(scale[1])
-    moved = [replace(shape, points=next(cut), ink=shape.ink * size, line=shape.line * size) for shape in shapes]
-    return [shape if shape.edge is None else replace(shape, edge=next(cut)) for shape in moved]
+    start, moved = 0, []
+    for shape in shapes:
+        middle_end = start + len(shape.points)
+        end = middle_end if shape.edge is None else middle_end + len(shape.edge)
+        edge = None if shape.edge is None else points[middle_end:end]
+        ink, line = shape.ink * size, shape.line * size
+        moved.append(Shape(points[start:middle_end], shape.colour, shape.relief, ink, shape.fur, line, edge))
+        start = end
+    return moved
 
 
 def _area(shapes: list[Shape], low: np.ndarray, extent: np.ndarray) -> float:

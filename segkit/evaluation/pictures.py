@@ -1,0 +1,58 @@
+"""Pictures of predictions: what was found, what was missed, what was made up.
+
+Colours of Okabe and Ito ("Color Universal Design", 2008), which people with any common colour blindness can tell
+apart, laid over a grey picture.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segkit.drawing import Tile, mask_pixels, sheet
+from segkit.evaluation.originals import Original
+from segkit.files import atomic_write
+
+TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = (86, 180, 233), (213, 94, 0), (240, 228, 66)
+LEGEND = "found: blue    false alarm: orange    missed: yellow"
+OPACITY = 0.65
+SIDE = 240
+
+
+def overlay(picture: Image.Image, mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """True positives, false positives and false negatives in colour over the grey picture, ``uint8 (h, w, 3)``.
+
+    ``mask`` ``uint8 (h, w)`` with 0, 1, 255 (left uncoloured), ``prediction`` ``bool (h, w)``.
+    """
+    pixels = np.repeat(np.asarray(picture.convert("L"), dtype=np.float32)[..., None], 3, axis=2)
+    truth, background = mask == 1, mask == 0
+    for region, colour in (
+        (truth & prediction, TRUE_POSITIVE),
+        (background & prediction, FALSE_POSITIVE),
+        (truth & ~prediction, FALSE_NEGATIVE),
+    ):
+        pixels[region] = (1 - OPACITY) * pixels[region] + OPACITY * np.array(colour, dtype=np.float32)
+    return pixels.round().astype(np.uint8)
+
+
+def write_picture(path: Path, original: Original, prediction: np.ndarray, name: str, dice: float) -> Tile:
+    """One PNG: picture, truth, and the overlay, with name and Dice; returns the overlay as a tile."""
+    result = overlay(original.picture, original.mask, prediction)
+    tiles = [
+        Tile(np.asarray(original.picture), "picture"),
+        Tile(mask_pixels(original.mask), "truth"),
+        Tile(result, f"Dice {dice:.3f}"),
+    ]
+    _save(path, sheet([tiles], tile=SIDE, title=f"{name}    {LEGEND}"))
+    return Tile(result, f"{dice:.3f} {name}")
+
+
+def write_overview(path: Path, tiles: list[Tile], columns: int = 4) -> None:
+    """All tiles on one PNG."""
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    _save(path, sheet(rows, tile=SIDE, title=LEGEND))
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    with atomic_write(path) as file:
+        image.save(file, format="PNG", optimize=True)

@@ -1,0 +1,31 @@
+"""A checkpoint in use: packed pictures in, foreground probabilities out."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segkit.data.batches import to_float
+from segkit.data.normalize import Normalizer
+from segkit.models import heads
+from segkit.models.checkpoint import Checkpoint
+
+
+class Predictor:
+    """A checkpoint's network with its own normalisation, in fp32 on one device."""
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        self.model = checkpoint.model.to(device, memory_format=torch.channels_last).eval()
+        self.normalizer = Normalizer.from_metadata(checkpoint.metadata["normalize"])
+        self.device = device
+
+    @torch.inference_mode()
+    def probabilities(self, pictures: Tensor) -> Tensor:
+        """``uint8 (N, H, W, 3)`` at the network's input size to probabilities ``float32 (N, H, W)``."""
+        images = self.normalizer(to_float(pictures, self.device))
+        return heads.probabilities(self.model(images.contiguous(memory_format=torch.channels_last)))
+
+
+def to_size(probabilities: Tensor, height: int, width: int) -> Tensor:
+    """Resize probabilities ``float32 (H, W)`` bilinearly to ``(height, width)``."""
+    resized = F.interpolate(probabilities[None, None], size=(height, width), mode="bilinear", align_corners=False)
+    return resized[0, 0]

@@ -1,0 +1,16 @@
+"""Bring the raw data: ``python -m stages.download``."""
+
+from pathlib import Path
+
+from stages.runner import run_stage
+
+
+def work(params):
+    """``data.source`` to ``data/raw``."""
+    from segkit.data.download import download
+
+    return download(params, Path("data/raw"))
+
+
+if __name__ == "__main__":
+    run_stage("download", work)
