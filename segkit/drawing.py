@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-GAP = 6
+GAP, FONT_SIZE = 6, 12
 INK, PAPER = (32, 32, 32), (255, 255, 255)
 
 
@@ -18,23 +18,34 @@ class Tile:
     caption: str = ""
 
 
-def sheet(rows: Sequence[Sequence[Tile]], *, tile: int = 160, title: str = "", font_size: int = 12) -> Image.Image:
-    """Lay out ``rows`` of tiles, each scaled to fit a square of ``tile`` pixels, under an optional title."""
-    font, title_font = ImageFont.load_default(font_size), ImageFont.load_default(font_size + 3)
-    caption_height = font_size + 6 if any(item.caption for row in rows for item in row) else 0
-    top = font_size + 18 if title else GAP
-    cell_width, cell_height = tile + GAP, tile + caption_height + GAP
-    columns = max(len(row) for row in rows)
-    canvas = Image.new("RGB", (GAP + columns * cell_width, top + len(rows) * cell_height), PAPER)
+def sheet(
+    rows: Sequence[Sequence[Tile]], *, tile: int = 160, title: str = "", legend: Sequence[tuple[str, tuple]] = ()
+) -> Image.Image:
+    """Lay out ``rows`` of tiles, each scaled to fit a square of ``tile`` pixels, under a title and a legend.
+
+    ``legend``: names with their colours, shown as squares behind the title.
+    """
+    font, title_font = ImageFont.load_default(FONT_SIZE), ImageFont.load_default(FONT_SIZE + 3)
+    caption_height = FONT_SIZE + 6 if any(item.caption for row in rows for item in row) else 0
+    images = [[fit(item.pixels, tile) for item in row] for row in rows]
+    heights = [max(image.height for image in row) for row in images]
+    upper = FONT_SIZE + 18 if title or legend else GAP
+    width = GAP + max(len(row) for row in rows) * (tile + GAP)
+    canvas = Image.new("RGB", (width, upper + sum(heights) + len(rows) * (caption_height + GAP)), PAPER)
     pen = ImageDraw.Draw(canvas)
-    if title:
-        pen.text((GAP, 7), title, INK, title_font)
-    for y, row in enumerate(rows):
-        for x, item in enumerate(row):
-            left, upper = GAP + x * cell_width, top + y * cell_height
-            image = fit(item.pixels, tile)
-            canvas.paste(image, (left + (tile - image.width) // 2, upper + (tile - image.height) // 2))
-            pen.text((left + 1, upper + tile + 1), _shorten(item.caption, font, tile), INK, font)
+    pen.text((GAP, 7), title, INK, title_font)
+    left = GAP + (pen.textlength(title, title_font) + 3 * GAP if title else 0)
+    for name, colour in legend:
+        pen.rectangle((left, 9, left + FONT_SIZE, 9 + FONT_SIZE), colour, INK)
+        pen.text((left + FONT_SIZE + GAP, 7), name, INK, title_font)
+        left += FONT_SIZE + pen.textlength(name, title_font) + 4 * GAP
+    for row, row_images, height in zip(rows, images, heights, strict=True):
+        for column, (item, image) in enumerate(zip(row, row_images, strict=True)):
+            left = GAP + column * (tile + GAP)
+            # captions of a row stand on one line, right under the pictures
+            canvas.paste(image, (left, upper + height - image.height))
+            pen.text((left + 1, upper + height + 1), _shorten(item.caption, font, tile), INK, font)
+        upper += height + caption_height + GAP
     return canvas
 
 

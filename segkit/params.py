@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import math
 import re
+import sys
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,7 @@ def load(path: str | Path = "params.yaml") -> Params:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run from the repository's root, or 'git checkout {path}'") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no text, or no such date
         raise InputError(f"{path} cannot be read: {error}") from None
     return parse(raw, str(path))
 
@@ -205,7 +206,7 @@ def _with_overrides(raw: Any) -> Any:
     merged = dict(raw)
     for name in MODEL_NAMES:
         model = raw.get(name)
-        if isinstance(model, dict) and isinstance(model.get("train") or {}, dict):
+        if isinstance(model, dict) and isinstance(model.get("train"), dict | None):
             merged[name] = model | {"train": raw["train"] | (model.get("train") or {})}
     return merged
 
@@ -213,8 +214,9 @@ def _with_overrides(raw: Any) -> Any:
 def _is_inherited(fault: str, raw: Any) -> bool:
     """Whether the fault shows at MODEL.train only because the common recipe, reported as well, has it."""
     model, _, rest = fault.partition(".train.")
-    key = rest.partition(":")[0]
-    return model in MODEL_NAMES and bool(rest) and key not in (raw[model].get("train") or {})
+    if model not in MODEL_NAMES or not rest:
+        return False
+    return not any(rest.startswith(f"{key}: ") for key in raw[model].get("train") or {})
 
 
 def _inconsistencies(params: Params) -> list[str]:
@@ -260,7 +262,7 @@ def _read(kind: Any, value: Any, path: str, faults: list[str]) -> Any:
             return Size(sides)
         faults.append(f"{path}: must be an int from 16 to 8192 or [height, width] of such, not {value!r}")
     elif kind is float:
-        if type(value) in (int, float) and math.isfinite(value):
+        if type(value) in (int, float) and abs(value) <= sys.float_info.max:
             return float(value)
         faults.append(f"{path}: must be a finite number, not {value!r}")
     elif type(value) is kind:

@@ -46,8 +46,8 @@ def preview(split: Split, plan: Plan, seed: int):
                 Tile(mask_pixels(mask.numpy()), "mask"),
             ]
     hidden = copies - 1 - PREVIEW_COPIES
-    more = f", {hidden} more not shown" if hidden > 0 else ""
-    return sheet(rows, title=f"{copies - 1} copies a picture{more}; first epoch's draws")
+    more = f", {hidden} of them not shown" if hidden > 0 else ""
+    return sheet(rows, title=f"Copies of each picture: {copies - 1}{more}. Draws of the first epoch.")
 
 
 def _describe(name: str, draws) -> str:

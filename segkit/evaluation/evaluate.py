@@ -140,7 +140,9 @@ def _predictions(predictor: Predictor, split: Split, label: str) -> Iterator[tup
     """Probabilities and masks of one batch after another, on the device."""
     with bar(label=label, total=len(split), unit="img") as progress:
         for start in range(0, len(split), BATCH):
-            masks = torch.from_numpy(split.masks[start : start + BATCH])
-            probabilities = predictor.probabilities(torch.from_numpy(split.images[start : start + BATCH]))
+            rows = slice(start, start + BATCH)
+            # copies: a tensor must not share memory with a read-only map
+            pictures, masks = (torch.from_numpy(array[rows].copy()) for array in (split.images, split.masks))
+            probabilities = predictor.probabilities(pictures)
             yield probabilities, masks.to(predictor.device)
             progress.update(len(masks))

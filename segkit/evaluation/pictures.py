@@ -14,7 +14,7 @@ from segkit.evaluation.originals import Original
 from segkit.files import atomic_write
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = (86, 180, 233), (213, 94, 0), (240, 228, 66)
-LEGEND = "found: blue    false alarm: orange    missed: yellow"
+LEGEND = (("found", TRUE_POSITIVE), ("false alarm", FALSE_POSITIVE), ("missed", FALSE_NEGATIVE))
 OPACITY = 0.65
 SIDE = 240
 
@@ -43,14 +43,14 @@ def write_picture(path: Path, original: Original, prediction: np.ndarray, name: 
         Tile(mask_pixels(original.mask), "truth"),
         Tile(result, f"Dice {dice:.3f}"),
     ]
-    _save(path, sheet([tiles], tile=SIDE, title=f"{name}    {LEGEND}"))
+    _save(path, sheet([tiles], tile=SIDE, title=name, legend=LEGEND))
     return Tile(result, f"{dice:.3f} {name}")
 
 
 def write_overview(path: Path, tiles: list[Tile], columns: int = 4) -> None:
     """All tiles on one PNG."""
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    _save(path, sheet(rows, tile=SIDE, title=LEGEND))
+    _save(path, sheet(rows, tile=SIDE, legend=LEGEND))
 
 
 def _save(path: Path, image: Image.Image) -> None:

@@ -25,8 +25,9 @@ def write(target: Path, options: Synthetic, seed: int, workers: int = 0) -> None
     ``images/NAME.jpg`` is RGB, ``annotations/trimaps/NAME.png`` 8-bit grey of the same size with 1 pet,
     2 background, 3 border; ``annotations/{list,trainval,test}.txt`` have lines ``NAME CLASS-ID SPECIES
     BREED-ID``. ``workers`` processes share the work; 0 means one for each core. Files are not synced one by
-    one: write into ``segkit.files.atomic_folder`` where a crash must not leave half a set. Raises OSError when
-    the folder cannot be written.
+    one: write into ``segkit.files.atomic_folder`` where a crash must not leave half a set.
+
+    Raises OSError when the folder cannot be written.
     """
     (target / "images").mkdir(parents=True, exist_ok=True)
     (target / "annotations" / "trimaps").mkdir(parents=True, exist_ok=True)
@@ -42,8 +43,13 @@ def write(target: Path, options: Synthetic, seed: int, workers: int = 0) -> None
         # Forking a process whose libraries run threads may hang; a spawned worker starts clean.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            for done in as_completed([pool.submit(_write_chunk, target, options, seed, chunk) for chunk in chunks]):
-                bar.update(done.result())
+            running = [pool.submit(_write_chunk, target, options, seed, chunk) for chunk in chunks]
+            try:
+                for done in as_completed(running):
+                    bar.update(done.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 def _write_chunk(target: Path, options: Synthetic, seed: int, indices: range) -> int:

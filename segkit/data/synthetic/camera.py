@@ -36,18 +36,23 @@ def light(rng: Generator, height: int, width: int) -> Field:
     return field
 
 
-def photograph(scene: Pixels, rng: Generator) -> Image.Image:
-    """``scene`` ``(height, width, 3)`` in 0..255 and above as RGB: exposure, colour cast, blur, noise."""
+def photograph(scene: Pixels, brightness: Field, rng: Generator) -> Image.Image:
+    """The scene under a light as RGB, with the camera's exposure, colour cast, blur and noise.
+
+    ``scene`` is ``(height, width, 3)`` in 0..255 and slightly above, ``brightness`` ``(height, width)`` around 1.
+    """
     height, width = scene.shape[:2]
     gain = np.exp(rng.normal(0, difficulty.EXPOSURE) + rng.normal(0, difficulty.COLOUR_CAST, 3))
-    lit = scene * gain.astype(np.float32)
-    lit -= np.float32(0.62) * np.maximum(lit - np.float32(_KNEE), 0)  # bright parts roll off instead of clipping
+    lit = scene * (brightness[..., None] * gain.astype(np.float32))
+    lit -= np.float32(0.62) * np.maximum(
+        lit - np.float32(_KNEE), 0
+    )  # bright parts roll off instead of clipping
     radius = rng.uniform(*difficulty.CAMERA_BLUR) / 100 * min(height, width)
     if radius > 0.25:
         lit = blurred(lit, radius)
     deviation = rng.uniform(*difficulty.CAMERA_NOISE)
-    lit += np.float32(0.8 * deviation) * _grain(rng, height, width)[..., None]
-    lit += np.float32(0.45 * deviation) * _grain(rng, height, width * 3).reshape(height, width, 3)
+    tint = _grain(rng, height, width * 3).reshape(height, width, 3)
+    lit += np.float32(deviation) * (0.45 * tint + 0.8 * _grain(rng, height, width)[..., None])
     return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
 
 
@@ -58,7 +63,7 @@ def blurred(scene: Pixels, radius: float) -> Pixels:
 
 
 def _grain(rng: Generator, height: int, width: int) -> Field:
-    """Standard normal noise; small pictures share one large tile of it, cut at random, as drawing it is slow."""
+    """Standard normal noise; small pictures cut it at random from one large tile, as drawing it is slow."""
     if height > _TILE_SIDE or width > 3 * _TILE_SIDE:
         return rng.standard_normal((height, width), dtype=np.float32)
     top, left = rng.integers(_TILE[0] - height + 1), rng.integers(_TILE[1] - width + 1)

@@ -84,7 +84,10 @@ def choose(breed: Breed, rng: Generator) -> Coat:
     paws = light if white_parts and rng.random() < 0.8 else base
     tips = dark if pattern == "points" else base
     return Coat(
-        pattern=pattern, base=base, dark=dark, light=light,
+        pattern=pattern,
+        base=base,
+        dark=dark,
+        light=light,
         chest=light if white_parts else (soft if rng.random() < 0.5 else base),
         muzzle=light if white_parts else (dark if pattern == "points" else soft),
         paws=dark if pattern == "points" else paws,

@@ -9,7 +9,7 @@ AREA_SHARE = (0.20, 0.48)
 MAX_OVERHANG = 1.12
 """How far the animal may exceed the frame (1: its box just fits); larger cuts more animals off."""
 
-CLUTTER = (2, 6)
+CLUTTER = (1, 5)
 """Range of the number of things (furniture, cushions, blobs) behind the animal; more is harder."""
 
 FUR_DISTRACTORS = (0, 2)
@@ -21,16 +21,16 @@ ACCENT_SHARE = 0.15
 GREENERY = 0.18
 """Probability of an outdoor scene with greenish ground; higher is easier, as no animal is green."""
 
-MIN_CONTRAST = 34.0
+MIN_CONTRAST = 42.0
 """Least distance in RGB (0..255) between a coat and the large surfaces behind it; higher is easier."""
 
-SCENE_TEXTURE = 0.10
+SCENE_TEXTURE = 0.09
 """Strength of the texture on surfaces, relative to their brightness; higher is harder."""
 
 BACKGROUND_BLUR = (0.0, 1.3)
 """Range of the background's blur radius in hundredths of the shorter side; more is easier."""
 
-FUR_TEXTURE = 0.13
+FUR_TEXTURE = 0.15
 """Strength of the hair texture on the animal, relative to its brightness; higher is easier."""
 
 OUTLINE = 0.50
@@ -41,6 +41,9 @@ RELIEF = 0.9
 
 OCCLUDER = 0.40
 """Probability of something in front of the animal; higher is harder."""
+
+MAX_FACE_HIDDEN = 0.34
+"""Largest share of the face's features that an occluder may hide; one that hides more is left out."""
 
 MAX_OCCLUDED = 0.22
 """Largest share of the animal that an occluder may hide; one that hides more is left out."""
@@ -60,5 +63,5 @@ CAST_SHADOWS = 0.35
 CAMERA_NOISE = (0.0, 5.0)
 """Range of the standard deviation of the noise, in grey levels of 255; more is harder."""
 
-CAMERA_BLUR = (0.0, 0.7)
+CAMERA_BLUR = (0.0, 0.5)
 """Range of the radius of the final blur in hundredths of the shorter side; more is harder."""

@@ -1,7 +1,8 @@
 """Heads of cats and dogs, which carry most of what makes an animal recognisable.
 
-A head is built around (0, 0) with half-width about 1. Features have a depth ``z`` towards the viewer, so that
-turning the head by ``yaw`` and ``pitch`` moves the muzzle further than the eyes, and those further than the skull.
+A head is built around (0, 0) with half-width about 1. Features have a depth ``z`` towards the viewer, so
+turning the head by ``yaw`` and ``pitch`` moves the muzzle further than the eyes, and those further than the
+skull.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Face:
 def head(
     breed: Breed, coat: Coat, rng: Generator, yaw: float, tilt: float, place: tuple[float, float]
 ) -> list[Shape]:
-    """A head turned by ``yaw`` and tilted by ``tilt`` radians with its middle at ``place``, in drawing order."""
+    """A head at ``place``, turned by ``yaw`` and tilted by ``tilt`` radians, in drawing order."""
     face = Face(yaw, rng.uniform(-0.12, 0.22))
     parts = _cat(breed, coat, rng, face) if breed.species == "cat" else _dog(breed, coat, rng, face)
     matrix = turn(tilt)
@@ -65,7 +66,9 @@ def _cat(breed: Breed, coat: Coat, rng: Generator, face: Face) -> list[Shape]:
     for side in (-1, 1):
         parts += _cat_eye(breed, coat, face, side)
     z = 0.78 + breed.snout
-    nose = smooth(face.line((-0.13, 0.22, z), (0, 0.19, z), (0.13, 0.22, z), (0.03, 0.35, z), (-0.03, 0.35, z)))
+    nose = smooth(
+        face.line((-0.13, 0.22, z), (0, 0.19, z), (0.13, 0.22, z), (0.03, 0.35, z), (-0.03, 0.35, z))
+    )
     parts.append(Shape(nose, coat.nose, 245, fur=False))
     parts.append(Shape(face.line((0, 0.34, z), (0, 0.46, z)), coat.outline, line=0.05))
     for side in (-1, 1):
@@ -133,7 +136,7 @@ def _snout(breed: Breed, coat: Coat, rng: Generator, face: Face) -> list[Shape]:
     parts.append(Shape(np.array([(tip[0], tip[1]), lip]), coat.outline, line=0.055))
     nose_x, nose_y = face.at(0, 0.22, z + 0.12)
     nose = smooth(np.array([(-0.2, -0.08), (0, -0.13), (0.2, -0.08), (0.13, 0.1), (0, 0.15), (-0.13, 0.1)]))
-    parts.append(Shape(nose + (nose_x, nose_y), (36, 29, 31), 250, fur=False))
+    parts.append(Shape(nose + np.array((nose_x, nose_y)), (36, 29, 31), 250, fur=False))
     parts.append(Shape(ellipse(nose_x - 0.04, nose_y - 0.06, 0.07, 0.03), (150, 144, 148)))
     return parts
 
@@ -173,12 +176,16 @@ def _folded_ears(breed: Breed, coat: Coat, face: Face) -> list[Shape]:
     size = breed.ear_size
     for side in (-1, 1):
         stand = face.line(
-            (side * 0.9, -0.3, 0), (side * 0.98, -0.5 - 0.45 * size, 0), (side * 0.62, -0.62 - 0.5 * size, 0),
+            (side * 0.9, -0.3, 0),
+            (side * 0.98, -0.5 - 0.45 * size, 0),
+            (side * 0.62, -0.62 - 0.5 * size, 0),
             (side * 0.25, -0.66, 0),
         )
         fold = face.line(
-            (side * 0.5, -0.7 - 0.42 * size, 0.1), (side * 0.98, -0.62 - 0.42 * size, 0.1),
-            (side * 1.16, -0.3, 0.1), (side * 1.0, -0.2, 0.1),
+            (side * 0.5, -0.7 - 0.42 * size, 0.1),
+            (side * 0.98, -0.62 - 0.42 * size, 0.1),
+            (side * 1.16, -0.3, 0.1),
+            (side * 1.0, -0.2, 0.1),
         )
         parts.append(Shape(smooth(stand), coat.ears, 150, INK))
         parts.append(Shape(smooth(fold), shade(coat.ears, 0.8), 185, INK))
@@ -192,9 +199,13 @@ def _floppy_ears(breed: Breed, coat: Coat, rng: Generator, face: Face) -> list[S
     for side in (1, -1) if face.yaw > 0 else (-1, 1):
         z = -0.15
         ear = face.line(
-            (side * 0.5, -0.68, z), (side * 0.92, -0.62, z), (side * (1.18 + swing), -0.05, z),
-            (side * (1.2 + swing), 0.35 + 0.3 * size, z), (side * (0.98 + swing), 0.42 + 0.45 * size, z),
-            (side * 0.76, 0.3 + 0.25 * size, z), (side * 0.74, -0.15, z),
+            (side * 0.5, -0.68, z),
+            (side * 0.92, -0.62, z),
+            (side * (1.18 + swing), -0.05, z),
+            (side * (1.2 + swing), 0.35 + 0.3 * size, z),
+            (side * (0.98 + swing), 0.42 + 0.45 * size, z),
+            (side * 0.76, 0.3 + 0.25 * size, z),
+            (side * 0.74, -0.15, z),
         )
         colour = shade(coat.ears, 0.82) if coat.ears == coat.base else coat.ears
         parts.append(Shape(hairy(smooth(ear), breed, rng), colour, 225, INK))
@@ -216,8 +227,15 @@ def _mask(coat: Coat, face: Face, rng: Generator, muzzle_y: float) -> list[Shape
     if coat.pattern in ("bicolour", "tabby_white", "patches", "eye_patch"):
         width = rng.uniform(0.1, 0.2)
         blaze = face.line(
-            (0, -0.8, 0.3), (width * 0.5, -0.4, 0.6), (width, 0.0, 0.7), (0.42, muzzle_y, 0.55), (0.3, 0.78, 0.3),
-            (-0.3, 0.78, 0.3), (-0.42, muzzle_y, 0.55), (-width, 0.0, 0.7), (-width * 0.5, -0.4, 0.6),
+            (0, -0.8, 0.3),
+            (width * 0.5, -0.4, 0.6),
+            (width, 0.0, 0.7),
+            (0.42, muzzle_y, 0.55),
+            (0.3, 0.78, 0.3),
+            (-0.3, 0.78, 0.3),
+            (-0.42, muzzle_y, 0.55),
+            (-width, 0.0, 0.7),
+            (-width * 0.5, -0.4, 0.6),
         )
         marks.append(Shape(smooth(blaze), coat.light))
     if coat.pattern == "points":

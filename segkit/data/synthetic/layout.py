@@ -15,7 +15,7 @@ _HEADER = (
 
 
 def name(index: int) -> str:
-    """``Breed_N`` of picture number ``index``; breeds take turns and N counts each breed's pictures from 1."""
+    """``Breed_N`` of a picture; breeds take turns and N counts each breed's pictures from 1."""
     return f"{BREEDS[index % len(BREEDS)].name}_{index // len(BREEDS) + 1}"
 
 
@@ -36,16 +36,19 @@ def split(samples: int, test_share: float, seed: int) -> tuple[list[int], list[i
     rounds = -(-samples // breeds)
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 2**32 + 1])))
     order = [
-        int(index) for which in rng.permutation(rounds) for index in which * breeds + rng.permutation(breeds)
+        int(index)
+        for which in rng.permutation(rounds)
+        for index in which * breeds + rng.permutation(breeds)
         if index < samples
     ]
     wanted = min(max(round(samples * test_share), 1), samples - 1)
     test, rest = sorted(order[:wanted]), set(order[wanted:])
+    left = sorted({index // breeds for index in rest})
     trainval = [
         index
-        for which in range(rounds)
+        for position, which in enumerate(left)
         for turn in range(breeds)
-        if (index := which * breeds + (turn + which) % breeds) in rest
+        if (index := which * breeds + (turn - position) % breeds) in rest
     ]
     return trainval, test
 

@@ -51,7 +51,9 @@ def paint(seed: int, index: int, min_side: int, max_side: int) -> Picture:
     rng = generator(seed, index)
     breed = BREEDS[index % len(BREEDS)]
     coat = choose(breed, rng)
-    pose = POSES[int(np.searchsorted(_CUMULATIVE_SHARES, rng.random() * _CUMULATIVE_SHARES[-1], side="right"))]
+    pose = POSES[
+        int(np.searchsorted(_CUMULATIVE_SHARES, rng.random() * _CUMULATIVE_SHARES[-1], side="right"))
+    ]
     height, width = _size(rng, pose, min_side, max_side)
     shapes = _placed(animal(breed, coat, rng, pose), rng, pose, height, width)
 
@@ -64,11 +66,10 @@ def paint(seed: int, index: int, min_side: int, max_side: int) -> Picture:
     hidden = np.zeros((height, width), dtype=bool)
     if rng.random() < difficulty.OCCLUDER:
         front, cover = render(occluder(rng, height, width), rng, height, width, None)
-        solid = alpha > 0.5
-        if (solid & (cover > 0.5)).sum() <= difficulty.MAX_OCCLUDED * solid.sum():
+        if _is_fair(cover > 0.5, alpha > 0.5, shapes):
             scene = scene * (1 - cover[..., None]) + front
             hidden = cover > 0.5
-    image = photograph(scene * light(rng, height, width)[..., None], rng)
+    image = photograph(scene, light(rng, height, width), rng)
     return Picture(image, _trimap(alpha > 0.5, hidden), breed, pose)
 
 
@@ -81,7 +82,7 @@ def _size(rng: Generator, pose: str, min_side: int, max_side: int) -> tuple[int,
 
 
 def _placed(shapes: list[Shape], rng: Generator, pose: str, height: int, width: int) -> list[Shape]:
-    """The shapes in pixels: mirrored by chance, scaled to the share of the picture wanted, put somewhere in it."""
+    """The shapes in pixels: mirrored by chance, scaled to the share of the picture wanted, moved."""
     solid = np.concatenate([shape.points for shape in shapes if shape.relief is not None])
     low, high = solid.min(axis=0), solid.max(axis=0)
     if pose == "bust":
@@ -96,11 +97,15 @@ def _placed(shapes: list[Shape], rng: Generator, pose: str, height: int, width: 
     if pose == "bust":
         centre[1] = height + 1 - extent[1] * scale / 2
     mirror = 1.0 if rng.random() < 0.5 else -1.0
+    # Where the animal exceeds the frame, its tail end is cut off rather than its head.
+    ahead = max(0.0, mirror * (centre[0] - frame[0] / 2) + (extent[0] * scale - frame[0]) / 2)
+    centre[0] -= mirror * max(0.0, ahead - 0.02 * frame[0])
+    centre[1] = max(centre[1], extent[1] * scale / 2 - 0.04 * frame[1])
     return _moved(shapes, (low + high) / 2, np.array((mirror * scale, scale)), centre)
 
 
 def _moved(shapes: list[Shape], middle: np.ndarray, scale: np.ndarray, centre: np.ndarray) -> list[Shape]:
-    """Shapes scaled around ``middle``, which comes to lie at ``centre``; all points at once, as that is faster."""
+    """Shapes scaled around ``middle``, which comes to lie at ``centre``; all points at once, for speed."""
     lines = [line for shape in shapes for line in (shape.points, shape.edge) if line is not None]
     points = (np.concatenate(lines) - middle) * scale + centre
     size = float(scale[1])
@@ -121,9 +126,18 @@ def _area(shapes: list[Shape], low: np.ndarray, extent: np.ndarray) -> float:
     grid = Image.new("L", (cells, cells))
     draw = ImageDraw.Draw(grid)
     for shape in shapes:
-        if shape.relief is not None and shape.fur:
+        if shape.ink and shape.fur:
             draw.polygon(((shape.points - low) * (cells / extent)).ravel().tolist(), 1)
     return float(np.count_nonzero(np.asarray(grid))) / cells**2 * float(extent.prod())
+
+
+def _is_fair(cover: Mask, solid: Mask, shapes: list[Shape]) -> bool:
+    """Whether what is in front leaves enough of the animal and of its face (eyes, nose, ears) to see."""
+    if (solid & cover).sum() > difficulty.MAX_OCCLUDED * solid.sum():
+        return False
+    features = np.array([shape.points.mean(axis=0) for shape in shapes if shape.relief and not shape.fur])
+    x, y = np.clip(features.astype(np.intp), 0, (solid.shape[1] - 1, solid.shape[0] - 1)).T
+    return float(cover[y, x].mean()) <= difficulty.MAX_FACE_HIDDEN
 
 
 def _contact_shadow(alpha: Field) -> Field:
@@ -140,20 +154,18 @@ def _trimap(solid: Mask, hidden: Mask) -> Image.Image:
     """1 inside the visible animal, 3 along its outline, 2 elsewhere and on what hides it."""
     visible = solid & ~hidden
     reach = max(1, round(0.012 * min(solid.shape)))
-    count = _box_count(visible, reach)
     trimap = np.full(solid.shape, BACKGROUND, dtype=np.uint8)
-    trimap[(count > 0) & ~hidden] = BORDER
-    trimap[count == (2 * reach + 1) ** 2] = PET
+    trimap[_dilated(visible, reach) & ~hidden] = BORDER
+    trimap[~_dilated(~visible, reach)] = PET
     return Image.fromarray(trimap)
 
 
-def _box_count(mask: Mask, reach: int) -> NDArray[np.int32]:
-    """How many pixels of ``mask`` are set in the square of ``2 * reach + 1`` pixels around each pixel."""
-    total = np.pad(mask, reach, mode="edge").astype(np.int32)
-    for axis in (0, 1):
-        total = np.cumsum(total, axis=axis, dtype=np.int32)
-        total = np.insert(total, 0, 0, axis=axis)
-        ahead, behind = [slice(None)] * 2, [slice(None)] * 2
-        ahead[axis], behind[axis] = slice(2 * reach + 1, None), slice(None, -2 * reach - 1)
-        total = total[tuple(ahead)] - total[tuple(behind)]
-    return total
+def _dilated(mask: Mask, reach: int) -> Mask:
+    """The pixels with a set one in the square of ``2 * reach + 1`` pixels around them."""
+    for _ in range(2):  # along x, then along y
+        grown = mask.copy()
+        for step in range(1, reach + 1):
+            grown[:, step:] |= mask[:, :-step]
+            grown[:, :-step] |= mask[:, step:]
+        mask = grown.T
+    return mask

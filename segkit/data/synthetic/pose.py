@@ -29,7 +29,11 @@ def _head_at(
 
 
 def _leg(
-    coat: Coat, rng: Generator, path: list[tuple[float, float]], widths: tuple[float, ...], far: bool = False,
+    coat: Coat,
+    rng: Generator,
+    path: list[tuple[float, float]],
+    widths: tuple[float, ...],
+    far: bool = False,
     toe: float = 1.0,
 ) -> list[Shape]:
     """A leg from its root to the paw, which points to ``toe`` (1 right, -1 left, 0 to the viewer)."""
@@ -39,7 +43,9 @@ def _leg(
     x, y = path[-1]
     width = widths[-1]
     # Without ink at its root a near leg grows out of the body instead of being pinned to it.
-    shapes = [Shape(limb.outline(), shade(coat.base, tone), relief, INK, edge=limb.edge(0.0 if far else 0.42))]
+    shapes = [
+        Shape(limb.outline(), shade(coat.base, tone), relief, INK, edge=limb.edge(0.0 if far else 0.42))
+    ]
     if coat.striped:
         marks = stripes(limb, coat, rng, 4, (1.0, -0.9))
         shapes += [Shape(mark.points, shade(mark.colour, tone)) for mark in marks]
@@ -59,11 +65,17 @@ def _tail(breed: Breed, coat: Coat, rng: Generator, x: float, y: float, low: boo
     long = rng.uniform(0.85, 1.15)
     wag = rng.uniform(-0.35, 0.35)
     paths = {
-        "cat": ([(0, 0), (-0.7, -0.3), (-1.0, -1.2), (-0.85 + wag, -2.1), (-1.2 + wag, -2.6)], (0.25, 0.21, 0.18)),
+        "cat": (
+            [(0, 0), (-0.7, -0.3), (-1.0, -1.2), (-0.85 + wag, -2.1), (-1.2 + wag, -2.6)],
+            (0.25, 0.21, 0.18),
+        ),
         "plume": ([(0, 0), (-0.7, -0.2), (-1.1, -1.0), (-1.0 + wag, -1.9)], (0.28, 0.45, 0.52, 0.3)),
         "whip": ([(0, 0), (-0.7, -0.35), (-1.3, -1.0), (-1.6, -1.7 + wag)], (0.24, 0.17, 0.1)),
         "short": ([(0, 0), (-0.3, -0.5), (-0.45 + wag, -1.1)], (0.28, 0.24, 0.16)),
-        "curl": ([(0, 0), (-0.5, -0.75), (0.1, -1.25), (0.65, -0.85), (0.4, -0.4)], (0.34, 0.42, 0.45, 0.4, 0.25)),
+        "curl": (
+            [(0, 0), (-0.5, -0.75), (0.1, -1.25), (0.65, -0.85), (0.4, -0.4)],
+            (0.34, 0.42, 0.45, 0.4, 0.25),
+        ),
     }
     grounded = {
         "cat": ([(0, 0), (-0.8, 0.15), (-1.6, 0.0), (-2.2, -0.35 + wag)], (0.25, 0.21, 0.17)),
@@ -90,8 +102,14 @@ def sit_front(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
         paw = ellipse(side * wide * 0.92, tall - 0.06, 0.42, 0.24)
         shapes.append(Shape(paw, shade(coat.paws, 0.92), 150, INK))
     body = mirrored(
-        [(0, 0.1), (wide * 0.55, 0.4), (wide * 0.72, 1.2), (wide * 0.82, tall - 1.2), (wide * 0.7, tall - 0.3),
-         (0, tall - 0.12)]
+        [
+            (0, 0.1),
+            (wide * 0.55, 0.4),
+            (wide * 0.72, 1.2),
+            (wide * 0.82, tall - 1.2),
+            (wide * 0.7, tall - 0.3),
+            (0, tall - 0.12),
+        ]
     )
     shapes.append(Shape(hairy(body, breed, rng), coat.base, 150, INK))
     shapes += _front_marks(coat, rng, tall, wide)
@@ -111,13 +129,13 @@ def _front_marks(coat: Coat, rng: Generator, tall: float, wide: float) -> list[S
         for side in (-1, 1):
             for k in range(4):
                 y = 1.0 + k * (tall - 1.6) / 4 + rng.uniform(-0.1, 0.1)
-                outer = (side * wide * 0.95, y - 0.1)
+                outer = (side * wide * 0.7, y - 0.1)
                 marks.append(
-                    Shape(np.array([outer, (side * wide * 0.42, y + 0.14), (outer[0], y + 0.2)]), coat.dark)
+                    Shape(np.array([outer, (side * wide * 0.3, y + 0.14), (outer[0], y + 0.2)]), coat.dark)
                 )
     if coat.pattern == "saddle":
         for side in (-1, 1):
-            marks.append(Shape(ellipse(side * wide * 0.75, 1.5, wide * 0.22, 0.9), coat.dark))
+            marks.append(Shape(ellipse(side * wide * 0.52, 1.55, wide * 0.18, 0.85), coat.dark))
     return marks
 
 
@@ -126,7 +144,9 @@ def sit_side(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
     tall = 3.2 * rng.uniform(0.92, 1.08)
     girth = breed.girth
     shapes = _tail(breed, coat, rng, -1.75, tall - 0.3, low=True)
-    shapes += _leg(coat, rng, [(0.75, 1.3), (0.85, tall - 1.0), (0.98, tall - 0.12)], (0.36, 0.29, 0.26), far=True)
+    shapes += _leg(
+        coat, rng, [(0.75, 1.3), (0.85, tall - 1.0), (0.98, tall - 0.12)], (0.36, 0.29, 0.26), far=True
+    )
     trunk = Limb.through(
         [(-1.35, tall - 0.85), (-0.75, tall - 1.45), (0.05, 1.1), (0.3, 0.25)],
         (0.95 * girth, 1.12 * girth, 0.98 * girth, 0.7 * girth),
@@ -158,15 +178,21 @@ def stand(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
         (0.82 * girth, 0.85 * girth, 0.98 * girth, 0.86 * girth),
     )
     neck_x, neck_y = half + 0.75 + 0.25 * girth, -1.3 * rng.uniform(0.75, 1.2)
-    neck = Limb.through([(half - 0.25, -0.1), (half + 0.3, neck_y * 0.55), (neck_x, neck_y)], (0.8 * girth, 0.62, 0.55))
+    neck = Limb.through(
+        [(half - 0.25, -0.1), (half + 0.3, neck_y * 0.55), (neck_x, neck_y)], (0.8 * girth, 0.62, 0.55)
+    )
     shapes.append(Shape(hairy(neck.outline(), breed, rng), coat.base, 140, INK))
     shapes.append(Shape(hairy(trunk.outline(), breed, rng), coat.base, 150, INK))
     shapes += trunk_marks(trunk, coat, rng, back=-1.0)
     shapes.append(Shape(ellipse(half * 0.9, -0.25, 0.62 * girth, 0.62 * girth), coat.base, 150))
-    thigh = Limb.through([(-half, -0.2), (-half - 0.1, 0.5), (-half + 0.15 - step, ground * 0.62)], (0.6, 0.58, 0.27))
+    thigh = Limb.through(
+        [(-half, -0.2), (-half - 0.1, 0.5), (-half + 0.15 - step, ground * 0.62)], (0.6, 0.58, 0.27)
+    )
     shapes.append(Shape(hairy(thigh.outline(), breed, rng), coat.base, 168, INK * 0.7))
     hock = (-half - 0.22 - step, ground * 0.78)
-    shapes += _leg(coat, rng, [(-half + 0.1 - step, ground * 0.58), hock, (-half - step * 1.1, ground)], (0.3, 0.2, 0.24))
+    shapes += _leg(
+        coat, rng, [(-half + 0.1 - step, ground * 0.58), hock, (-half - step * 1.1, ground)], (0.3, 0.2, 0.24)
+    )
     front = [(half - 0.15, 0.25), (half - 0.05 + step * 0.5, ground * 0.6), (half + step, ground)]
     shapes += _leg(coat, rng, front, (0.42, 0.27, 0.24))
     return shapes + _head_at(breed, coat, rng, neck_x + 0.12, neck_y - 0.35, (0.0, 0.85))
@@ -177,7 +203,10 @@ def lie(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
     half, girth = breed.body / 2 * 1.05, breed.girth
     ground = girth * 1.05
     shapes = _tail(breed, coat, rng, -half - 0.55 * girth, ground - 0.35, low=True)
-    far = Limb.through([(half - 0.3, ground - 0.4), (half + 0.9, ground - 0.32), (half + 1.55, ground - 0.3)], (0.3, 0.26, 0.27))
+    far = Limb.through(
+        [(half - 0.3, ground - 0.4), (half + 0.9, ground - 0.32), (half + 1.55, ground - 0.3)],
+        (0.3, 0.26, 0.27),
+    )
     shapes.append(Shape(far.outline(), shade(coat.paws, FAR), 100, INK))
     trunk = Limb.through(
         [(-half, 0.2), (-half * 0.35, 0.02), (half * 0.35, -0.02), (half, -0.1)],
@@ -186,7 +215,9 @@ def lie(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
     neck_y = -1.05 * rng.uniform(0.8, 1.2)
     shapes.append(Shape(hairy(trunk.outline(), breed, rng), coat.base, 150, INK))
     shapes += trunk_marks(trunk, coat, rng, back=-1.0)
-    neck = Limb.through([(half - 0.2, 0.0), (half + 0.3, neck_y * 0.6), (half + 0.5, neck_y)], (0.85 * girth, 0.72, 0.6))
+    neck = Limb.through(
+        [(half - 0.2, 0.0), (half + 0.3, neck_y * 0.6), (half + 0.5, neck_y)], (0.85 * girth, 0.72, 0.6)
+    )
     shapes.append(Shape(hairy(neck.outline(), breed, rng), coat.base, 152))
     haunch = ellipse(-half + 0.25, ground - 0.72, 0.95, 0.72, -0.2)
     shapes.append(Shape(hairy(haunch, breed, rng), coat.base, 172, INK * 0.8))
@@ -202,16 +233,23 @@ def loaf(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
     wide = 2.0 * breed.girth / 0.86 * rng.uniform(0.92, 1.12)
     shapes = _tail(breed, coat, rng, -wide * 0.8, 1.35, low=True)
     mound = smooth(
-        [(-wide, 1.55), (-wide * 1.02, 0.6), (-wide * 0.62, -0.3), (0.2, -0.45), (wide * 0.7, 0.2), (wide * 0.85, 1.2),
-         (wide * 0.5, 1.7), (-wide * 0.6, 1.75)]
+        [
+            (-wide, 1.55),
+            (-wide * 1.02, 0.6),
+            (-wide * 0.62, -0.3),
+            (0.2, -0.45),
+            (wide * 0.7, 0.2),
+            (wide * 0.85, 1.2),
+            (wide * 0.5, 1.7),
+            (-wide * 0.6, 1.75),
+        ]
     )
     shapes.append(Shape(hairy(mound, breed, rng), coat.base, 140, INK))
     if coat.striped or coat.pattern == "spots":
-        for k in range(5):
-            x = -wide * (0.95 - 0.16 * k)
-            y = -0.05 - 0.1 * k
-            mark = np.array([(x - 0.1, y), (x + 0.28, y + 0.95), (x + 0.12, y - 0.1)])
-            shapes.append(Shape(mark, coat.dark))
+        for k in range(3, 20, 3):  # along the back, from the rump to the neck
+            tip = mound[k] + (np.array((-wide * 0.15, 0.9)) - mound[k]) * rng.uniform(0.4, 0.6)
+            marks = np.array([mound[k], mound[k + 1], tip])
+            shapes.append(Shape(marks, coat.dark))
     if coat.pattern == "saddle":
         shapes.append(Shape(ellipse(-wide * 0.45, 0.2, wide * 0.42, 0.55, -0.3), coat.dark))
     haunch = ellipse(-wide * 0.66, 1.1, 0.78, 0.66)
@@ -228,16 +266,24 @@ def bust(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
     wide = 1.28 * breed.girth / 0.86 * rng.uniform(0.95, 1.2)
     lean = rng.uniform(-0.3, 0.3)
     body = smooth(
-        [(-0.55, 0.2), (0.55, 0.2), (wide * 0.8 + lean, 0.95), (wide + lean, 2.2), (wide + lean, 4.2),
-         (-wide + lean, 4.2), (-wide + lean, 2.2), (-wide * 0.8 + lean, 0.95)]
+        [
+            (-0.55, 0.2),
+            (0.55, 0.2),
+            (wide * 0.8 + lean, 0.95),
+            (wide + lean, 2.2),
+            (wide + lean, 4.2),
+            (-wide + lean, 4.2),
+            (-wide + lean, 2.2),
+            (-wide * 0.8 + lean, 0.95),
+        ]
     )
     shapes = [Shape(hairy(body, breed, rng), coat.base, 150, INK)]
     if coat.striped:
         for side in (-1, 1):
             for y in (1.3, 1.75, 2.2):
-                x = side * wide + lean
+                x = side * wide * (0.66 + 0.14 * y) + lean
                 shapes.append(Shape(np.array([(x, y - 0.12), (x * 0.4, y + 0.2), (x, y + 0.2)]), coat.dark))
-    bib = mirrored([(0, 0.3), (0.62, 0.75), (0.6, 1.6), (0.3, 2.4), (0, 2.7)]) + (lean * 0.5, 0)
+    bib = mirrored([(0, 0.3), (0.62, 0.75), (0.6, 1.6), (0.3, 2.4), (0, 2.7)]) + np.array((lean * 0.5, 0))
     tone = coat.chest if coat.chest != coat.base else blend(coat.base, coat.light, 0.18)
     shapes.append(Shape(hairy(bib, breed, rng, 1.5), tone, 170))
     return shapes + _head_at(breed, coat, rng, 0.0, -0.2, (-0.6, 0.6))

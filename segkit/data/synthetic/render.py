@@ -16,7 +16,9 @@ _FINE_SIDE = 512
 """Pictures with a longer side than this are supersampled less, as their edges are fine enough."""
 
 
-def render(shapes: list[Shape], rng: Generator, height: int, width: int, coat: Coat | None) -> tuple[Pixels, Field]:
+def render(
+    shapes: list[Shape], rng: Generator, height: int, width: int, coat: Coat | None
+) -> tuple[Pixels, Field]:
     """Draw shapes given in pixels; ``coat`` is the animal's, None for a thing.
 
     Returns (colours, alpha): float32 ``(height, width, 3)`` in 0..255 premultiplied by alpha, and float32
@@ -43,7 +45,9 @@ def _patched(pixels: Pixels, hairy: Field, coat: Coat, rng: Generator) -> Pixels
     """Large irregular patches of the dark colour on the base colour."""
     height, width = hairy.shape
     side = min(height, width)
-    field = noise(rng, height, width, side * rng.uniform(0.14, 0.26)) + 0.25 * noise(rng, height, width, side * 0.05)
+    field = noise(rng, height, width, side * rng.uniform(0.14, 0.26)) + 0.25 * noise(
+        rng, height, width, side * 0.05
+    )
     share = np.clip((field - np.float32(rng.uniform(0.0, 0.3))) * 8, 0, 1) * hairy
     # A part's own tone, relative to the base colour, survives under the patch.
     own = pixels.sum(axis=-1) / np.float32(max(sum(coat.base), 1))
@@ -52,10 +56,11 @@ def _patched(pixels: Pixels, hairy: Field, coat: Coat, rng: Generator) -> Pixels
 
 
 def _relief_shading(relief: Image.Image, rng: Generator, side: int) -> Field:
-    """Light on the sides that face the lamp, shade on the others."""
-    radius = side * 0.026
-    smooth = relief.filter(ImageFilter.BoxBlur(radius)).filter(ImageFilter.BoxBlur(radius))
-    slope_y, slope_x = np.gradient(np.asarray(smooth, dtype=np.float32))
+    """Light on the sides that face the lamp, shade on the others; computed at half size, as it is smooth."""
+    radius = side * 0.013
+    half = relief.reduce(2).filter(ImageFilter.BoxBlur(radius)).filter(ImageFilter.BoxBlur(radius))
+    slope_y, slope_x = np.gradient(np.asarray(half, dtype=np.float32))
     angle = rng.uniform(-2.4, -0.7)  # from above
     slope = slope_x * np.float32(np.cos(angle)) + slope_y * np.float32(np.sin(angle))
-    return np.clip(1 - np.float32(difficulty.RELIEF * 0.1 * side / 255) * slope, 0.6, 1.32)
+    tone = np.clip(1 - np.float32(difficulty.RELIEF * 0.05 * side / 255) * slope, 0.6, 1.32)
+    return np.array(Image.fromarray(tone).resize(relief.size, Image.Resampling.BILINEAR))

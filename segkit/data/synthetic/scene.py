@@ -81,7 +81,9 @@ class _Pen:
     def strokes(self, starts: np.ndarray, ways: np.ndarray, colour: Colour, width: float) -> None:
         """Many short lines from ``starts`` along ``ways``, both (n, 2) in relative units."""
         pixels = max(1, round(width * self.side))
-        for ends in (np.hstack([starts, starts + ways]) * (self.width, self.height, self.width, self.height)).tolist():
+        for ends in (
+            np.hstack([starts, starts + ways]) * (self.width, self.height, self.width, self.height)
+        ).tolist():
             self._draw.line(ends, colour, pixels)
 
     def blob(self, points: np.ndarray, x: float, y: float, colour: Colour) -> None:
@@ -201,9 +203,11 @@ def _blanket(pen: _Pen) -> None:
     for _ in range(int(rng.integers(4, 9))):  # folds
         x, y, angle = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0, np.pi)
         away = np.array((np.cos(angle), np.sin(angle))) * rng.uniform(0.2, 0.6)
-        path = smooth([(x, y), (x + away[0] * 0.5, y + away[1] * 0.6), (x + away[0], y + away[1])], closed=False)
+        path = smooth(
+            [(x, y), (x + away[0] * 0.5, y + away[1] * 0.6), (x + away[0], y + away[1])], closed=False
+        )
         pen.line(path, shade(colour, 0.72), 0.022)
-        pen.line(path + (0.012, 0.012), shade(colour, 1.16), 0.014)
+        pen.line(path + 0.012, shade(colour, 1.16), 0.014)
     for _ in range(int(rng.integers(difficulty.CLUTTER[0] + 1) + 1)):
         points = smooth(rng.uniform(0.7, 1.1, (7, 1)) * np.array(ellipse(0, 0, 0.2, 0.15)[::5]))
         pen.rounded(rng.uniform(0, 1), rng.uniform(0, 1), points * rng.uniform(0.7, 1.4), pen.thing())
@@ -220,5 +224,7 @@ def _furry_thing(pen: _Pen) -> None:
     pen.rounded(x, y, points, colour)
     if rng.random() < 0.4:
         for share in (-0.5, 0.0, 0.5):
-            stripe = np.array([(rx * share - 0.015, -ry * 0.7), (rx * share + 0.015, -ry * 0.7), (rx * share, ry * 0.6)])
+            stripe = np.array(
+                [(rx * share - 0.015, -ry * 0.7), (rx * share + 0.015, -ry * 0.7), (rx * share, ry * 0.6)]
+            )
             pen.blob(stripe, x, y, shade(colour, 0.55))

@@ -34,10 +34,10 @@ _CAP = np.linspace(np.pi / 2, -np.pi / 2, 7)[1:-1, None]
 class Shape:
     """One filled polygon or open line of the animal, in drawing order.
 
-    ``relief`` 0..255 is how far the part stands towards the viewer; None marks paint on a part already drawn.
-    ``ink`` is the width of its dark outline, drawn along the open line ``edge`` where that is given, and ``line``
-    the width of an open line, both in the unit of ``points``. ``fur`` says whether coat patches and hair texture
-    may cover it.
+    ``relief`` 0..255 is how far the part stands towards the viewer; None marks paint on a part already
+    drawn. ``ink`` is the width of its dark outline, drawn along the open line ``edge`` where that is given,
+    and ``line`` the width of an open line, both in the unit of ``points``. ``fur`` says whether coat patches
+    and hair texture may cover it.
     """
 
     points: Points
@@ -61,7 +61,7 @@ def ellipse(x: float, y: float, rx: float, ry: float, angle: float = 0.0) -> Poi
     points = _CIRCLE * (rx, ry)
     if angle:
         points = points @ turn(angle)
-    return points + (x, y)
+    return points + np.array((x, y))
 
 
 def turn(angle: float) -> NDArray[np.float64]:
@@ -180,7 +180,7 @@ def signed_area(points: Points) -> float:
 
 
 class Canvas:
-    """Draws shapes at ``scale`` times the wanted size; reading reduces to the wanted size, so edges are smooth.
+    """Draws shapes at ``scale`` times the wanted size and reduces them when read, so edges are smooth.
 
     Besides the paint it keeps, a byte each: relief, ink (outline), fur and alpha (inside the shapes).
     """
@@ -206,7 +206,9 @@ class Canvas:
             self._on_layers.polygon(xy, (shape.relief, 0, fur, 255))
             if shape.ink:
                 edge = [*xy, *xy[:2]] if shape.edge is None else (shape.edge * self.scale).ravel().tolist()
-                self._on_layers.line(edge, (shape.relief, 255, fur, 255), max(1, round(shape.ink * self.scale)))
+                self._on_layers.line(
+                    edge, (shape.relief, 255, fur, 255), max(1, round(shape.ink * self.scale))
+                )
 
     def paint(self) -> NDArray[np.float32]:
         """The colours ``(height, width, 3)`` in 0..255, premultiplied by alpha."""

@@ -1,0 +1,125 @@
+"""Parameters and data sets small enough for a test, drawn from numbers; nothing is read but params.yaml."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import settings
+from PIL import Image
+
+from segkit import params
+from segkit.data.plan import make_plan, write_plan
+from segkit.data.preprocess import preprocess
+from segkit.params import Augment, Params, Preprocess
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Other work may share the machine: how long an example takes says nothing.
+few = settings(deadline=None, max_examples=30)
+many = settings(deadline=None, max_examples=100)
+
+
+@pytest.fixture(autouse=True)
+def quiet_torch():
+    """For a conftest: one thread, which small tensors like best; torch's global switches restored afterwards."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def raw_params() -> dict[str, Any]:
+    """params.yaml as nested dicts, free to change."""
+    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def changed(changes: dict[str, Any]) -> dict[str, Any]:
+    """``raw_params()`` with keys such as ``"train.lr"`` set."""
+    raw = raw_params()
+    for path, value in changes.items():
+        *sections, key = path.split(".")
+        section = raw
+        for name in sections:
+            section = section[name]
+        section[key] = value
+    return raw
+
+
+def small_params(**changes: Any) -> Params:
+    """Parameters for a training of seconds on the CPU; ``train__lr=1`` sets ``train.lr``."""
+    small = {
+        "preprocess.size": 32,
+        "unet.width": 4,
+        "train.epochs": 2,
+        "train.batch_size": 4,
+        "train.precision": "fp32",
+        "runtime.device": "cpu",
+        "runtime.workers": 1,
+    }
+    return params.parse(changed(small | {path.replace("__", "."): value for path, value in changes.items()}))
+
+
+def options(size: tuple[int, int] = (32, 32), **changes: str) -> Preprocess:
+    """The ``preprocess`` section."""
+    return Preprocess(
+        size=params.Size(size), **{"normalize": "image", "border": "foreground", "on_bad": "fail"} | changes
+    )
+
+
+def pet(number: int, width: int = 40, height: int = 30) -> tuple[Image.Image, Image.Image]:
+    """A warm disc on a cold noisy ground, and its trimap: 1 disc, 3 rim, 2 ground."""
+    numbers = np.random.default_rng(number)
+    y, x = np.mgrid[:height, :width]
+    centre_x, centre_y = numbers.uniform(0.35, 0.65, 2) * (width, height)
+    distance = np.hypot(x - centre_x, y - centre_y) / (0.3 * min(width, height))
+    pixels = np.where((distance < 1)[..., None], (220, 140, 60), (30, 60, 120)) + numbers.integers(
+        0, 30, (height, width, 3)
+    )
+    trimap = np.select([distance < 0.8, distance < 1], [1, 3], 2)
+    return Image.fromarray(pixels.astype(np.uint8)), Image.fromarray(trimap.astype(np.uint8))
+
+
+class RawSet:
+    """A data set in the layout of Oxford-IIIT Pet: PNG pictures, named .jpg, and trimaps."""
+
+    def __init__(self, folder: Path, trainval: int = 0, test: int = 0) -> None:
+        self.folder = folder
+        self.lists: dict[str, list[str]] = {"trainval": [], "test": []}
+        (folder / "images").mkdir(parents=True)
+        (folder / "annotations" / "trimaps").mkdir(parents=True)
+        for number in range(trainval + test):
+            split = "trainval" if number < trainval else "test"
+            self.add(
+                split, f"{'cat' if number % 2 else 'big_dog'}_{number}", *pet(number, 36 + number % 5, 30 + number % 3)
+            )
+
+    def add(self, split: str, name: str, picture: Image.Image, trimap: Image.Image) -> None:
+        picture.save(self.picture(name), format="PNG")
+        trimap.save(self.mask(name))
+        self.list(split, name)
+
+    def list(self, split: str, name: str) -> None:
+        self.lists[split].append(name)
+        for file_name, names in self.lists.items():
+            lines = "".join(f"{name} 1 1 1\n" for name in names)
+            (self.folder / "annotations" / f"{file_name}.txt").write_text(lines, encoding="utf-8")
+
+    def picture(self, name: str) -> Path:
+        return self.folder / "images" / f"{name}.jpg"
+
+    def mask(self, name: str) -> Path:
+        return self.folder / "annotations" / "trimaps" / f"{name}.png"
+
+
+def make_project(folder: Path, trainval: int = 14, test: int = 5, n_aug: int = 1, **changes: str) -> RawSet:
+    """Raw, processed and augmented data where the stages leave them: ``folder/data``."""
+    raw = RawSet(folder / "data/raw", trainval, test)
+    summary = preprocess(raw.folder, folder / "data/processed", options(**changes), workers=1)
+    plan = make_plan(summary["splits"]["train"]["images"], Augment("combine", n_aug))
+    write_plan(folder / "data/augmented/plan.csv", plan)
+    return raw
