@@ -45,9 +45,7 @@ class Split:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
-            raise InputError(
-                f"{path} is missing; run 'dvc repro download', or name the folder with --raw"
-            ) from None
+            raise InputError(f"{path} is missing; run 'dvc repro download', or name the folder with --raw") from None
         self.raw, self.list_name = raw, list_name
         self.names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
         if not self.names:
@@ -174,12 +172,8 @@ def measure(raw: Path) -> dict[str, float]:
     is_pet, prior = fit_histogram(train), fit_prior(train)
     predict: dict[str, Callable[[Image.Image, list[Channel]], Mask]] = {}
     for k, (name, (low, high, _)) in enumerate(bands.items()):
-        predict[f"{name} in [{low}, {high})"] = lambda _, bands, k=k, low=low, high=high: in_band(
-            bands[k], low, high
-        )
-    predict[f"Otsu on grey, {side} side"] = lambda _, bands: (
-        (bands[-1] >= otsu(bands[-1])) == (side == "bright")
-    )
+        predict[f"{name} in [{low}, {high})"] = lambda _, bands, k=k, low=low, high=high: in_band(bands[k], low, high)
+    predict[f"Otsu on grey, {side} side"] = lambda _, bands: (bands[-1] >= otsu(bands[-1])) == (side == "bright")
     predict["colour histogram, 16 bins a channel"] = lambda image, _: is_pet[colour_bins(image)]
     predict["fixed mask"] = lambda image, _: stretched(prior, image.size[::-1])
     predict["everything is foreground"] = lambda image, _: np.ones(image.size[::-1], dtype=bool)
@@ -194,9 +188,7 @@ def measure(raw: Path) -> dict[str, float]:
 def main() -> int:
     """Print the table and, on request, write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--raw", type=Path, default=Path("data/raw"), help="folder with images/ and annotations/"
-    )
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder with images/ and annotations/")
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     options = parser.parse_args()
 

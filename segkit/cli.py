@@ -9,7 +9,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="segkit", description="Use what the pipeline made.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("results", help="print both models' scores and where everything lies").set_defaults(work=_results)
+    command = commands.add_parser("results", help="print both models' scores and where everything lies")
+    command.set_defaults(work=_results)
     options = parser.parse_args(arguments)
     return run_command(f"segkit {options.command}", lambda: options.work(options))
 

@@ -39,7 +39,6 @@ class Within:
 
 PositiveInt = Annotated[int, Within(low=1, high=2**31 - 1)]
 Seed = Annotated[int, Within(low=0, high=2**63 - 1)]
-Share = Annotated[float, Within(above=0, high=1)]
 
 
 class Size(tuple):

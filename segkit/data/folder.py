@@ -27,7 +27,7 @@ def import_folder(target: Path, options: Folder) -> int:
     stand in ``trainval.txt`` in the order of that hash. Raises InputError for a missing folder, for names that do not
     match (all of them), and for masks that cannot be read.
     """
-    pictures, masks = (_by_name(Path(folder), key) for folder, key in ((options.images, "images"), (options.masks, "masks")))
+    pictures, masks = _by_name(Path(options.images), "images"), _by_name(Path(options.masks), "masks")
     lonely = [f"{name} (no mask)" for name in pictures.keys() - masks.keys()]
     lonely += [f"{name} (no picture)" for name in masks.keys() - pictures.keys()]
     if lonely or not pictures:
@@ -72,6 +72,7 @@ def _by_name(folder: Path, key: str) -> dict[str, Path]:
         if path.is_file() and not path.name.startswith("."):
             name = re.sub(r"\s+", "_", path.stem)
             if name in files:
-                raise InputError(f"data.folder.{key}: {files[name].name} and {path.name} have the same name; rename one")
+                same = f"{files[name].name} and {path.name}"
+                raise InputError(f"data.folder.{key}: {same} have the same name; rename one")
             files[name] = path
     return files

@@ -31,7 +31,7 @@ def find_originals(raw: Path, rows: Sequence[dict[str, Any]]) -> list[Sample]:
     samples = {sample.name: sample for sample in read_catalog(raw)}
     missing = [row["name"] for row in rows if row["name"] not in samples]
     if missing:
-        raise InputError(f"{raw} lacks {len(missing)} samples of the packed data, such as {missing[0]}; run 'dvc repro'")
+        raise InputError(f"{raw} lacks {len(missing)} samples of the packed data ({missing[0]}, …); run 'dvc repro'")
     return [samples[row["name"]] for row in rows]
 
 

@@ -47,7 +47,8 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
             header = (file.metadata() or {}).get(METADATA_KEY)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"checkpoint {path} is damaged ({error}); train it again or fetch it with 'dvc pull'") from None
+        mend = "train it again or fetch it with 'dvc pull'"
+        raise InputError(f"checkpoint {path} is damaged ({error}); {mend}") from None
     if header is None:
         raise InputError(f"checkpoint {path} was not written by segkit: its header has no key {METADATA_KEY!r}")
     metadata = json.loads(header)

@@ -47,9 +47,7 @@ def test_lists_name_exactly_the_files(written: Path) -> None:
     assert len(listed) == len(set(listed)) == OPTIONS.samples
     assert {path.stem for path in (written / "images").glob("*.jpg")} == set(listed)
     assert {path.stem for path in (annotations / "trimaps").glob("*.png")} == set(listed)
-    trainval, test = (
-        [fields[0] for fields in entries(annotations / f"{part}.txt")] for part in ("trainval", "test")
-    )
+    trainval, test = ([fields[0] for fields in entries(annotations / f"{part}.txt")] for part in ("trainval", "test"))
     assert len(test) == 9 and len(trainval) == 21
     assert set(trainval) | set(test) == set(listed)
 

@@ -44,9 +44,7 @@ def photograph(scene: Pixels, brightness: Field, rng: Generator) -> Image.Image:
     height, width = scene.shape[:2]
     gain = np.exp(rng.normal(0, difficulty.EXPOSURE) + rng.normal(0, difficulty.COLOUR_CAST, 3))
     lit = scene * (brightness[..., None] * gain.astype(np.float32))
-    lit -= np.float32(0.62) * np.maximum(
-        lit - np.float32(_KNEE), 0
-    )  # bright parts roll off instead of clipping
+    lit -= np.float32(0.62) * np.maximum(lit - np.float32(_KNEE), 0)  # bright parts roll off instead of clipping
     radius = rng.uniform(*difficulty.CAMERA_BLUR) / 100 * min(height, width)
     if radius > 0.25:
         lit = blurred(lit, radius)

@@ -45,9 +45,7 @@ class Face:
         return ellipse(cx, cy, rx * max(0.35, float(np.cos(slant))), ry, angle)
 
 
-def head(
-    breed: Breed, coat: Coat, rng: Generator, yaw: float, tilt: float, place: tuple[float, float]
-) -> list[Shape]:
+def head(breed: Breed, coat: Coat, rng: Generator, yaw: float, tilt: float, place: tuple[float, float]) -> list[Shape]:
     """A head at ``place``, turned by ``yaw`` and tilted by ``tilt`` radians, in drawing order."""
     face = Face(yaw, rng.uniform(-0.12, 0.22))
     parts = _cat(breed, coat, rng, face) if breed.species == "cat" else _dog(breed, coat, rng, face)
@@ -66,9 +64,7 @@ def _cat(breed: Breed, coat: Coat, rng: Generator, face: Face) -> list[Shape]:
     for side in (-1, 1):
         parts += _cat_eye(breed, coat, face, side)
     z = 0.78 + breed.snout
-    nose = smooth(
-        face.line((-0.13, 0.22, z), (0, 0.19, z), (0.13, 0.22, z), (0.03, 0.35, z), (-0.03, 0.35, z))
-    )
+    nose = smooth(face.line((-0.13, 0.22, z), (0, 0.19, z), (0.13, 0.22, z), (0.03, 0.35, z), (-0.03, 0.35, z)))
     parts.append(Shape(nose, coat.nose, 245, fur=False))
     parts.append(Shape(face.line((0, 0.34, z), (0, 0.46, z)), coat.outline, line=0.05))
     for side in (-1, 1):

@@ -51,9 +51,7 @@ def paint(seed: int, index: int, min_side: int, max_side: int) -> Picture:
     rng = generator(seed, index)
     breed = BREEDS[index % len(BREEDS)]
     coat = choose(breed, rng)
-    pose = POSES[
-        int(np.searchsorted(_CUMULATIVE_SHARES, rng.random() * _CUMULATIVE_SHARES[-1], side="right"))
-    ]
+    pose = POSES[int(np.searchsorted(_CUMULATIVE_SHARES, rng.random() * _CUMULATIVE_SHARES[-1], side="right"))]
     height, width = _size(rng, pose, min_side, max_side)
     shapes = _placed(animal(breed, coat, rng, pose), rng, pose, height, width)
 

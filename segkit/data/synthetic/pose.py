@@ -20,9 +20,7 @@ def animal(breed: Breed, coat: Coat, rng: Generator, pose: str) -> list[Shape]:
     return POSES[pose](breed, coat, rng)
 
 
-def _head_at(
-    breed: Breed, coat: Coat, rng: Generator, x: float, y: float, yaw: tuple[float, float]
-) -> list[Shape]:
+def _head_at(breed: Breed, coat: Coat, rng: Generator, x: float, y: float, yaw: tuple[float, float]) -> list[Shape]:
     most = 0.5 if breed.species == "cat" else 0.85
     turned = float(np.clip(rng.uniform(*yaw), -most, most))
     return head(breed, coat, rng, turned, float(rng.normal(0, 0.13)), (x, y))
@@ -43,9 +41,7 @@ def _leg(
     x, y = path[-1]
     width = widths[-1]
     # Without ink at its root a near leg grows out of the body instead of being pinned to it.
-    shapes = [
-        Shape(limb.outline(), shade(coat.base, tone), relief, INK, edge=limb.edge(0.0 if far else 0.42))
-    ]
+    shapes = [Shape(limb.outline(), shade(coat.base, tone), relief, INK, edge=limb.edge(0.0 if far else 0.42))]
     if coat.striped:
         marks = stripes(limb, coat, rng, 4, (1.0, -0.9))
         shapes += [Shape(mark.points, shade(mark.colour, tone)) for mark in marks]
@@ -130,9 +126,7 @@ def _front_marks(coat: Coat, rng: Generator, tall: float, wide: float) -> list[S
             for k in range(4):
                 y = 1.0 + k * (tall - 1.6) / 4 + rng.uniform(-0.1, 0.1)
                 outer = (side * wide * 0.7, y - 0.1)
-                marks.append(
-                    Shape(np.array([outer, (side * wide * 0.3, y + 0.14), (outer[0], y + 0.2)]), coat.dark)
-                )
+                marks.append(Shape(np.array([outer, (side * wide * 0.3, y + 0.14), (outer[0], y + 0.2)]), coat.dark))
     if coat.pattern == "saddle":
         for side in (-1, 1):
             marks.append(Shape(ellipse(side * wide * 0.52, 1.55, wide * 0.18, 0.85), coat.dark))
@@ -144,9 +138,7 @@ def sit_side(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
     tall = 3.2 * rng.uniform(0.92, 1.08)
     girth = breed.girth
     shapes = _tail(breed, coat, rng, -1.75, tall - 0.3, low=True)
-    shapes += _leg(
-        coat, rng, [(0.75, 1.3), (0.85, tall - 1.0), (0.98, tall - 0.12)], (0.36, 0.29, 0.26), far=True
-    )
+    shapes += _leg(coat, rng, [(0.75, 1.3), (0.85, tall - 1.0), (0.98, tall - 0.12)], (0.36, 0.29, 0.26), far=True)
     trunk = Limb.through(
         [(-1.35, tall - 0.85), (-0.75, tall - 1.45), (0.05, 1.1), (0.3, 0.25)],
         (0.95 * girth, 1.12 * girth, 0.98 * girth, 0.7 * girth),
@@ -178,16 +170,12 @@ def stand(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
         (0.82 * girth, 0.85 * girth, 0.98 * girth, 0.86 * girth),
     )
     neck_x, neck_y = half + 0.75 + 0.25 * girth, -1.3 * rng.uniform(0.75, 1.2)
-    neck = Limb.through(
-        [(half - 0.25, -0.1), (half + 0.3, neck_y * 0.55), (neck_x, neck_y)], (0.8 * girth, 0.62, 0.55)
-    )
+    neck = Limb.through([(half - 0.25, -0.1), (half + 0.3, neck_y * 0.55), (neck_x, neck_y)], (0.8 * girth, 0.62, 0.55))
     shapes.append(Shape(hairy(neck.outline(), breed, rng), coat.base, 140, INK))
     shapes.append(Shape(hairy(trunk.outline(), breed, rng), coat.base, 150, INK))
     shapes += trunk_marks(trunk, coat, rng, back=-1.0)
     shapes.append(Shape(ellipse(half * 0.9, -0.25, 0.62 * girth, 0.62 * girth), coat.base, 150))
-    thigh = Limb.through(
-        [(-half, -0.2), (-half - 0.1, 0.5), (-half + 0.15 - step, ground * 0.62)], (0.6, 0.58, 0.27)
-    )
+    thigh = Limb.through([(-half, -0.2), (-half - 0.1, 0.5), (-half + 0.15 - step, ground * 0.62)], (0.6, 0.58, 0.27))
     shapes.append(Shape(hairy(thigh.outline(), breed, rng), coat.base, 168, INK * 0.7))
     hock = (-half - 0.22 - step, ground * 0.78)
     shapes += _leg(

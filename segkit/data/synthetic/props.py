@@ -69,9 +69,7 @@ def _cushion(rng: Generator, height: float, width: float) -> list[Shape]:
     shapes = [Shape(points * (wide, tall) + centre, colour, 200, side * 0.01)]
     for share in (-0.4, 0.1, 0.5):
         x = centre[0] + wide * share
-        fold = smooth(
-            [(x, centre[1] - tall * 0.8), (x + wide * 0.06, centre[1]), (x, centre[1] + tall)], closed=False
-        )
+        fold = smooth([(x, centre[1] - tall * 0.8), (x + wide * 0.06, centre[1]), (x, centre[1] + tall)], closed=False)
         shapes.append(Shape(fold, shade(colour, 0.72), line=side * 0.012))
     return shapes
 
@@ -97,9 +95,7 @@ def _hand(rng: Generator, height: float, width: float) -> list[Shape]:
     shapes.append(Shape(ellipse(0.3, 0, 0.85, 0.72) @ matrix + wrist, colour, 205, ink, fur=False))
     for k, y in enumerate((-0.5, -0.17, 0.16, 0.47)):
         long = (1.75, 2.0, 1.95, 1.6)[k]
-        shapes.append(
-            part([(0.6, y * 0.9), (1.2, y * 1.1), (long, y * 1.15)], (0.22, 0.2, 0.17), colour, 212)
-        )
+        shapes.append(part([(0.6, y * 0.9), (1.2, y * 1.1), (long, y * 1.15)], (0.22, 0.2, 0.17), colour, 212))
     return shapes
 
 

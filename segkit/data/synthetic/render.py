@@ -16,9 +16,7 @@ _FINE_SIDE = 512
 """Pictures with a longer side than this are supersampled less, as their edges are fine enough."""
 
 
-def render(
-    shapes: list[Shape], rng: Generator, height: int, width: int, coat: Coat | None
-) -> tuple[Pixels, Field]:
+def render(shapes: list[Shape], rng: Generator, height: int, width: int, coat: Coat | None) -> tuple[Pixels, Field]:
     """Draw shapes given in pixels; ``coat`` is the animal's, None for a thing.
 
     Returns (colours, alpha): float32 ``(height, width, 3)`` in 0..255 premultiplied by alpha, and float32
@@ -45,9 +43,7 @@ def _patched(pixels: Pixels, hairy: Field, coat: Coat, rng: Generator) -> Pixels
     """Large irregular patches of the dark colour on the base colour."""
     height, width = hairy.shape
     side = min(height, width)
-    field = noise(rng, height, width, side * rng.uniform(0.14, 0.26)) + 0.25 * noise(
-        rng, height, width, side * 0.05
-    )
+    field = noise(rng, height, width, side * rng.uniform(0.14, 0.26)) + 0.25 * noise(rng, height, width, side * 0.05)
     share = np.clip((field - np.float32(rng.uniform(0.0, 0.3))) * 8, 0, 1) * hairy
     # A part's own tone, relative to the base colour, survives under the patch.
     own = pixels.sum(axis=-1) / np.float32(max(sum(coat.base), 1))

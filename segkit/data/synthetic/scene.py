@@ -81,9 +81,7 @@ class _Pen:
     def strokes(self, starts: np.ndarray, ways: np.ndarray, colour: Colour, width: float) -> None:
         """Many short lines from ``starts`` along ``ways``, both (n, 2) in relative units."""
         pixels = max(1, round(width * self.side))
-        for ends in (
-            np.hstack([starts, starts + ways]) * (self.width, self.height, self.width, self.height)
-        ).tolist():
+        for ends in (np.hstack([starts, starts + ways]) * (self.width, self.height, self.width, self.height)).tolist():
             self._draw.line(ends, colour, pixels)
 
     def blob(self, points: np.ndarray, x: float, y: float, colour: Colour) -> None:
@@ -203,9 +201,7 @@ def _blanket(pen: _Pen) -> None:
     for _ in range(int(rng.integers(4, 9))):  # folds
         x, y, angle = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0, np.pi)
         away = np.array((np.cos(angle), np.sin(angle))) * rng.uniform(0.2, 0.6)
-        path = smooth(
-            [(x, y), (x + away[0] * 0.5, y + away[1] * 0.6), (x + away[0], y + away[1])], closed=False
-        )
+        path = smooth([(x, y), (x + away[0] * 0.5, y + away[1] * 0.6), (x + away[0], y + away[1])], closed=False)
         pen.line(path, shade(colour, 0.72), 0.022)
         pen.line(path + 0.012, shade(colour, 1.16), 0.014)
     for _ in range(int(rng.integers(difficulty.CLUTTER[0] + 1) + 1)):

@@ -206,9 +206,7 @@ class Canvas:
             self._on_layers.polygon(xy, (shape.relief, 0, fur, 255))
             if shape.ink:
                 edge = [*xy, *xy[:2]] if shape.edge is None else (shape.edge * self.scale).ravel().tolist()
-                self._on_layers.line(
-                    edge, (shape.relief, 255, fur, 255), max(1, round(shape.ink * self.scale))
-                )
+                self._on_layers.line(edge, (shape.relief, 255, fur, 255), max(1, round(shape.ink * self.scale)))
 
     def paint(self) -> NDArray[np.float32]:
         """The colours ``(height, width, 3)`` in 0..255, premultiplied by alpha."""

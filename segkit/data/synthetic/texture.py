@@ -7,18 +7,12 @@ from PIL import Image
 Field = NDArray[np.float32]
 
 
-def noise(
-    rng: np.random.Generator, height: int, width: int, cell_y: float, cell_x: float | None = None
-) -> Field:
+def noise(rng: np.random.Generator, height: int, width: int, cell_y: float, cell_x: float | None = None) -> Field:
     """A field ``(height, width)`` float32 within about -1..1 whose bumps are cell_y by cell_x pixels."""
     cell_x = cell_y if cell_x is None else cell_x
     rows, columns = max(2, round(height / max(cell_y, 1.0)) + 1), max(2, round(width / max(cell_x, 1.0)) + 1)
     coarse = Image.fromarray(rng.integers(0, 256, (rows, columns), dtype=np.uint8))
-    fine = (
-        coarse
-        if (rows, columns) == (height, width)
-        else coarse.resize((width, height), Image.Resampling.BILINEAR)
-    )
+    fine = coarse if (rows, columns) == (height, width) else coarse.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(fine, dtype=np.float32) * np.float32(1 / 127.5) - np.float32(1)
 
 

@@ -1,0 +1,60 @@
+"""``python -m segkit``, from outside."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from segkit.cli import main
+from segkit.files import write_json
+from tests.tiny import ROOT
+
+
+def segkit(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("SEGKIT_DEBUG", None)
+    command = [sys.executable, "-m", "segkit", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def write_scores(folder) -> None:
+    block = {"dice": 0.5, "iou": 0.25, "precision": 0.125, "recall": 0.75, "pixel_accuracy": 1.0, "images": 1234}
+    scores = {"unet": {split: block for split in ("valid", "test", "test_original")}}
+    write_json(folder / "metrics" / "evaluate_unet.json", scores)
+
+
+def test_results_prints_a_table_and_leaves_with_0(tmp_path):
+    write_scores(tmp_path)
+    done = segkit("results", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "| unet | 1,234 test | 0.5000 | 0.2500 | 0.1250 | 0.7500 | 1.0000 |" in done.stdout
+
+
+def test_results_without_metrics_is_one_line_and_2(tmp_path):
+    done = segkit("results", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("segkit results: no metrics/evaluate_*.json here; run 'make repro'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_results_works_in_process_too(tmp_path, monkeypatch, capsys):
+    write_scores(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["results"]) == 0
+    assert "| unet |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["results", "--no-such-option"]])
+def test_wrong_usage_is_2(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage: segkit" in capsys.readouterr().err
+
+
+def test_help_names_the_commands(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    assert "results" in capsys.readouterr().out

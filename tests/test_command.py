@@ -1,0 +1,62 @@
+"""How every command ends: 0, or one line on stderr and 2."""
+
+import sys
+
+import pytest
+
+from segkit.command import run_command
+from segkit.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def no_debug(monkeypatch):
+    monkeypatch.delenv("SEGKIT_DEBUG", raising=False)
+
+
+def raising(error: BaseException):
+    def work():
+        raise error
+
+    return work
+
+
+def test_success_is_0_and_silent(capsys):
+    assert run_command("x", lambda: "ignored") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bad_input_is_2_and_one_line_on_stderr(capsys):
+    assert run_command("train_unet", raising(InputError("first\n  second\r\nthird"))) == 2
+    assert capsys.readouterr() == ("", "train_unet: first second third\n")
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("SEGKIT_DEBUG", "1")
+    with pytest.raises(InputError):
+        run_command("x", raising(InputError("bad")))
+    with pytest.raises(ModuleNotFoundError):
+        run_command("x", raising(ModuleNotFoundError("no torch", name="torch")))
+
+
+def test_a_missing_package_is_2_and_names_it_and_this_python(capsys):
+    assert run_command("x", raising(ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"))) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "'torch.nn' is missing" in line and sys.executable in line and "make setup" in line
+
+
+@pytest.mark.parametrize("name", ["segkit.nothing", "stages"])
+def test_a_missing_module_of_ours_is_a_bug(name):
+    with pytest.raises(ModuleNotFoundError):
+        run_command("x", raising(ModuleNotFoundError("gone", name=name)))
+
+
+def test_ctrl_c_is_130(capsys):
+    assert run_command("x", raising(KeyboardInterrupt())) == 130
+    assert "x: interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), OSError("disk"), SystemExit(3)])
+def test_a_bug_of_ours_is_raised(error):
+    with pytest.raises(type(error)):
+        run_command("x", raising(error))
