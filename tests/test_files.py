@@ -109,9 +109,16 @@ def test_json_refuses_what_is_no_number_and_keeps_the_old_file(tmp_path, value):
     assert names(tmp_path) == ["x.json"]
 
 
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | FINITE | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
 @few
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5))  # fmt: skip
+@given(JSON)
 def test_json_is_read_back_as_it_was_written(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("json") / "x.json"
     files.write_json(path, value)

@@ -1,5 +1,7 @@
 """Parameters and data sets small enough for a test, drawn from numbers; nothing is read but params.yaml."""
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,17 @@ def quiet_torch():
     torch.use_deterministic_algorithms(deterministic)
 
 
+@cache
+def _params_yaml() -> dict[str, Any]:
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name in params.MODEL_NAMES:
+        raw[name]["train"] = {}
+    return raw
+
+
 def raw_params() -> dict[str, Any]:
-    """params.yaml as nested dicts, free to change."""
-    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    """params.yaml as nested dicts, free to change, without the models' own recipes."""
+    return deepcopy(_params_yaml())
 
 
 def changed(changes: dict[str, Any]) -> dict[str, Any]:

@@ -127,13 +127,13 @@ def draw_pictures(folder: Path, predictor: Predictor, test: TestSet, dice: np.nd
     worst = np.argsort(dice, kind="stable")[:PICTURES]
     for kind, rows in (("sample", fixed), ("worst", worst)):
         probabilities = predictor.probabilities(torch.from_numpy(test.split.images[rows])).cpu()
-        tiles = []
+        pairs = []
         for number, (row, foreground) in enumerate(zip(rows, probabilities, strict=True), start=1):
             original = read_original(test.originals[row], test.border)
             prediction = heads.predict(to_size(foreground, *original.mask.shape), threshold).numpy()
             path = folder / f"{kind}_{number:02d}.png"
-            tiles.append(write_picture(path, original, prediction, test.rows[row]["name"], dice[row]))
-        write_overview(folder / f"{kind}_overview.png", tiles)
+            pairs.append(write_picture(path, original, prediction, test.rows[row]["name"], dice[row]))
+        write_overview(folder / f"{kind}_overview.png", pairs)
 
 
 def _predictions(predictor: Predictor, split: Split, label: str) -> Iterator[tuple[Tensor, Tensor]]:

@@ -35,8 +35,10 @@ def overlay(picture: Image.Image, mask: np.ndarray, prediction: np.ndarray) -> n
     return pixels.round().astype(np.uint8)
 
 
-def write_picture(path: Path, original: Original, prediction: np.ndarray, name: str, dice: float) -> Tile:
-    """One PNG: picture, truth, and the overlay, with name and Dice; returns the overlay as a tile."""
+def write_picture(
+    path: Path, original: Original, prediction: np.ndarray, name: str, dice: float
+) -> tuple[Tile, Tile]:
+    """One PNG: picture, truth, and the overlay, with name and Dice; returns picture and overlay as tiles."""
     result = overlay(original.picture, original.mask, prediction)
     tiles = [
         Tile(np.asarray(original.picture), "picture"),
@@ -44,13 +46,13 @@ def write_picture(path: Path, original: Original, prediction: np.ndarray, name: 
         Tile(result, f"Dice {dice:.3f}"),
     ]
     _save(path, sheet([tiles], tile=SIDE, title=name, legend=LEGEND))
-    return Tile(result, f"{dice:.3f} {name}")
+    return Tile(np.asarray(original.picture), name), Tile(result, f"Dice {dice:.3f}")
 
 
-def write_overview(path: Path, tiles: list[Tile], columns: int = 4) -> None:
-    """All tiles on one PNG."""
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    _save(path, sheet(rows, tile=SIDE, legend=LEGEND))
+def write_overview(path: Path, pairs: list[tuple[Tile, Tile]]) -> None:
+    """All pairs of picture and overlay on one PNG, three pairs in a row."""
+    rows = [[tile for pair in pairs[start : start + 3] for tile in pair] for start in range(0, len(pairs), 3)]
+    _save(path, sheet(rows, legend=LEGEND))
 
 
 def _save(path: Path, image: Image.Image) -> None:

@@ -1,0 +1,22 @@
+"""What holds for every test."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# Set where pytest runs from a git hook, inside a DVC stage, or in a shell where somebody looks for a bug.
+FOREIGN = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"),
+    *("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "SEGKIT_DEBUG"),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_foreign_environment() -> Iterator[None]:
+    """Commands that tests start must not act on the repository, or as the experiment, that the tests run in."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FOREIGN:
+            patch.delenv(name, raising=False)
+        os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+        yield

@@ -1,0 +1,110 @@
+"""Which samples there are, and which split each belongs to."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segkit.data.catalog import read_catalog
+from segkit.errors import InputError
+from tests.tiny import few
+
+
+@pytest.fixture
+def lists(tmp_path):
+    """Write trainval.txt and test.txt; give the raw folder."""
+
+    def write(trainval: str | None, test: str | None = "t_1 1 1 1\n"):
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        for name, text in (("trainval", trainval), ("test", test)):
+            if text is not None:
+                (tmp_path / "annotations" / f"{name}.txt").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def split_names(raw) -> dict[str, list[str]]:
+    found = {"train": [], "valid": [], "test": []}
+    for sample in read_catalog(raw):
+        found[sample.split].append(sample.name)
+    return found
+
+
+def test_every_tenth_of_trainval_starting_with_the_first_is_validation(lists):
+    found = split_names(lists("".join(f"a_{i} 1 1 1\n" for i in range(25))))
+    assert found["valid"] == ["a_0", "a_10", "a_20"]
+    assert found["train"] == [f"a_{i}" for i in range(25) if i not in (0, 10, 20)]
+    assert found["test"] == ["t_1"]
+
+
+@pytest.mark.parametrize(("trainval", "train", "valid"), [(3680, 3312, 368), (2, 1, 1), (10, 9, 1), (11, 9, 2)])
+def test_the_sizes_of_the_splits(lists, trainval, train, valid):
+    found = split_names(lists("".join(f"a_{i}\n" for i in range(trainval))))
+    assert (len(found["train"]), len(found["valid"])) == (train, valid)
+
+
+@few
+@given(
+    st.lists(
+        st.from_regex(r"[A-Za-z][\w.-]{0,8}", fullmatch=True, alphabet=st.characters(max_codepoint=127)),
+        min_size=3,
+        unique=True,
+    )
+)
+def test_every_name_is_in_one_split_in_the_order_of_the_file(tmp_path_factory, names):
+    raw = tmp_path_factory.mktemp("raw")
+    (raw / "annotations").mkdir()
+    (raw / "annotations" / "trainval.txt").write_text("\n".join(names[1:]))
+    (raw / "annotations" / "test.txt").write_text(names[0])
+    found = split_names(raw)
+    assert sorted(sum(found.values(), [])) == sorted(names)
+    assert all(chosen == sorted(chosen, key=names.index) for chosen in found.values())
+
+
+def test_the_splits_come_in_a_fixed_order_with_paths_and_breeds(lists):
+    raw = lists("Abyssinian_10 1 1 1\namerican_bulldog_7 25 2 1\n")
+    first, second, third = read_catalog(raw)
+    assert [sample.split for sample in (first, second, third)] == ["train", "valid", "test"]
+    assert (first.name, first.group) == ("american_bulldog_7", "american_bulldog")
+    assert second.picture == raw / "images" / "Abyssinian_10.jpg"
+    assert second.mask == raw / "annotations" / "trimaps" / "Abyssinian_10.png"
+
+
+def test_comments_blank_lines_and_other_columns_are_left_out(lists):
+    raw = lists("#Image CLASS-ID\n#more\n\na_1 1 1 1\n   \nb_2\t2 1 2\r\n")
+    assert split_names(raw) == {"train": ["b_2"], "valid": ["a_1"], "test": ["t_1"]}
+
+
+def test_a_name_without_a_number_has_no_breed(lists):
+    assert {sample.group for sample in read_catalog(lists("one\ntwo\n", "three\n"))} == {""}
+
+
+@pytest.mark.parametrize(
+    ("trainval", "test"), [("a_1\nb_1\na_1\n", "t_1\n"), ("a_1\nb_1\n", "a_1\n"), ("a_1\nb_1\n", "a_1\na_1\n")]
+)
+def test_a_name_that_stands_twice_is_refused(lists, trainval, test):
+    with pytest.raises(InputError, match=r"1 names stand more than once .*\(a_1\): a test picture must not"):
+        read_catalog(lists(trainval, test))
+
+
+@pytest.mark.parametrize(
+    ("trainval", "test", "which"), [("", "t_1", "train"), ("a_1", "t_1", "train"), ("a\nb", "#", "test")]
+)
+def test_an_empty_split_is_refused(lists, trainval, test, which):
+    with pytest.raises(InputError, match=f"the {which} set is empty"):
+        read_catalog(lists(trainval, test))
+
+
+@pytest.mark.parametrize(("trainval", "test", "missing"), [(None, "t_1", "trainval"), ("a\nb", None, "test")])
+def test_a_missing_list_is_named(lists, trainval, test, missing):
+    with pytest.raises(
+        InputError, match=rf"annotations/{missing}\.txt cannot be read .*run 'dvc repro download' again"
+    ):
+        read_catalog(lists(trainval, test))
+
+
+def test_a_list_that_is_no_text_is_refused(lists):
+    raw = lists("a\nb")
+    (raw / "annotations" / "trainval.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"trainval\.txt cannot be read"):
+        read_catalog(raw)

@@ -1,0 +1,48 @@
+"""Which parameters each stage reads: runs all of them in this process, on parameters that note who looks.
+
+``python -m tests.pipeline.spy`` in a reproduced workspace; the last line printed is a JSON object.
+"""
+
+import dataclasses
+import importlib
+import json
+import sys
+from typing import Any
+
+from segkit import params
+from segkit.params import MODEL_NAMES
+from tests.pipeline.import_graph import STAGES
+
+
+def spied(section: Any, read: set[str], prefix: str = "") -> Any:
+    """A copy of a section of the parameters that adds the dotted key of every value read to ``read``."""
+    kind = type(section)
+    names = {field.name for field in dataclasses.fields(section)}
+
+    def getattribute(self: Any, name: str) -> Any:
+        value = kind.__getattribute__(self, name)
+        if name in names and not dataclasses.is_dataclass(value):
+            read.add(prefix + name)
+        return value
+
+    values = {name: getattr(section, name) for name in names}
+    fields = {
+        name: spied(value, read, f"{prefix}{name}.") if dataclasses.is_dataclass(value) else value
+        for name, value in values.items()
+    }
+    return type(f"Spied{kind.__name__}", (kind,), {"__getattribute__": getattribute})(**fields)
+
+
+def keys_read(stage: str, *arguments: str) -> list[str]:
+    """Run a stage's work and return the keys it read; an override a model may have counts with what it overrides."""
+    read: set[str] = set()
+    sys.argv = [stage, *arguments]
+    importlib.import_module(f"stages.{stage}").work(spied(params.load(), read))
+    inherited = {key.partition(".")[2] for key in read if key.split(".")[0] in MODEL_NAMES and ".train." in key}
+    return sorted(read | inherited)
+
+
+if __name__ == "__main__":
+    found = {stage: keys_read(stage) for stage in STAGES if stage != "evaluate"}
+    found |= {f"evaluate@{name}": keys_read("evaluate", name) for name in MODEL_NAMES}
+    print(json.dumps(found))
