@@ -34,15 +34,22 @@ def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``path``; on success it takes the place of ``path``."""
+    """Yield an empty folder beside ``path``; on success it takes the place of ``path``.
+
+    On any exception it is removed, and a former ``path`` stays as it was.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     remove(partial)
     partial.mkdir()
-    yield partial
-    remove(path)
-    os.replace(partial, path)
+    try:
+        yield partial
+        remove(path)
+        os.replace(partial, path)
+    except BaseException:
+        remove(partial)
+        raise
 
 
 def remove(path: Path) -> None:

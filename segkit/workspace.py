@@ -1,7 +1,19 @@
-"""Where things lie that are neither in git nor in DVC, also for runs in DVC's temporary folders."""
+"""Where things lie: the stages' own files, and logs in the main checkout also for runs in DVC's temporary folders."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What the stages read and write, relative to the repository's root."""
+
+    raw: Path = Path("data/raw")
+    processed: Path = Path("data/processed")
+    plan: Path = Path("data/augmented/plan.csv")
+    models: Path = Path("models")
+    metrics: Path = Path("metrics")
 
 
 def main_checkout() -> Path:

@@ -26,20 +26,11 @@ from segkit.models.predictor import Predictor, to_size
 from segkit.params import Params
 from segkit.progress import bar
 from segkit.training.device import choose_device, make_deterministic
+from segkit.workspace import Paths
 
 BATCH = 32
 PICTURES = 12
 PER_IMAGE_COLUMNS = ("split", "name", "group", "dice", "iou", "tp", "fp", "fn", "tn")
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Where an evaluation reads and writes, relative to the repository's root."""
-
-    raw: Path = Path("data/raw")
-    processed: Path = Path("data/processed")
-    models: Path = Path("models")
-    metrics: Path = Path("metrics")
 
 
 @dataclass(frozen=True)

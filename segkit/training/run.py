@@ -23,17 +23,7 @@ from segkit.params import Params, Train, as_dict
 from segkit.training.device import choose_device, choose_precision, make_deterministic
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine
-from segkit.workspace import run_folder
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Where a training reads and writes, relative to the repository's root."""
-
-    processed: Path = Path("data/processed")
-    plan: Path = Path("data/augmented/plan.csv")
-    models: Path = Path("models")
-    metrics: Path = Path("metrics")
+from segkit.workspace import Paths, run_folder
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,24 @@
+"""The README's numbers are the committed metrics', and its links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from segkit.evaluation.results import results
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_the_readme_shows_the_table_of_the_committed_metrics():
+    table = [line for line in results(ROOT / "metrics").splitlines() if line.startswith("|")]
+    assert len(table) == 8
+    assert "\n".join(table) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_to_files_lead_somewhere(page: Path):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
