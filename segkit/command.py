@@ -11,17 +11,24 @@ def run_command(name: str, work: Callable[[], object]) -> int:
     """Call ``work`` and turn what it raises into an exit status.
 
     Returns 0 on success, 2 on bad input, 130 after Ctrl-C. Anything else is a bug of ours and is raised.
-    With ``SEGKIT_DEBUG=1`` bad input is raised too, so that its traceback shows.
+    A file system that refuses and a GPU without memory count as bad input. With ``SEGKIT_DEBUG=1`` bad input is
+    raised too, so that its traceback shows.
     """
     try:
         work()
     except InputError as error:
-        if os.environ.get("SEGKIT_DEBUG") == "1":
+        if _debug():
             raise
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if _debug():
+            raise
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error
+        print(f"{name}: {what}; free space there or mend its permissions, then run it again", file=sys.stderr)
+        return 2
     except ModuleNotFoundError as error:
-        if os.environ.get("SEGKIT_DEBUG") == "1" or (error.name or "").split(".")[0] in ("segkit", "stages"):
+        if _debug() or (error.name or "").split(".")[0] in ("segkit", "stages"):
             raise
         print(
             f"{name}: Python package {error.name!r} is missing for {sys.executable}; run 'make setup', then "
@@ -29,7 +36,17 @@ def run_command(name: str, work: Callable[[], object]) -> int:
             file=sys.stderr,
         )
         return 2
+    except RuntimeError as error:
+        # torch's class, by name, so that commands without torch need not import it
+        if type(error).__name__ != "OutOfMemoryError" or _debug():
+            raise
+        print(f"{name}: the device has no memory left; lower train.batch_size or preprocess.size", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"\n{name}: interrupted; finished files are kept, run the same command again", file=sys.stderr)
         return 130
     return 0
+
+
+def _debug() -> bool:
+    return os.environ.get("SEGKIT_DEBUG") == "1"

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-IGNORED = 255
 REPORT_BATCH = 15
 
 Array = TypeVar("Array", np.ndarray, Tensor)

@@ -5,44 +5,17 @@ together, each with its full path, and an unknown key with the nearest valid nam
 """
 
 import dataclasses
-import difflib
-import math
-import re
-import sys
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import yaml
 
 from segkit.errors import InputError
-
-
-@dataclass(frozen=True)
-class Within:
-    """The closed interval a number must lie in; ``above`` is an open lower end instead."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    above: float = -math.inf
-
-    def fault(self, value: float) -> str | None:
-        """What is wrong with ``value``, or None."""
-        if self.low <= value <= self.high and value > self.above:
-            return None
-        bounds = [f"at least {self.low:g}"] if self.low > -math.inf else []
-        bounds += [f"above {self.above:g}"] if self.above > -math.inf else []
-        bounds += [f"at most {self.high:g}"] if self.high < math.inf else []
-        return f"must be {' and '.join(bounds)}, not {value!r}"
-
+from segkit.schema import Loader, Matching, Size, Within, read
 
 PositiveInt = Annotated[int, Within(low=1, high=2**31 - 1)]
 Seed = Annotated[int, Within(low=0, high=2**63 - 1)]
-
-
-class Size(tuple):
-    """``(height, width)`` in pixels, written in YAML as one int or as ``[height, width]``."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +110,7 @@ class Evaluate:
 class Runtime:
     """``runtime``: what changes no result beyond rounding, and no stage depends on."""
 
-    device: str
+    device: Annotated[str, Matching(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, mps, cuda or cuda:N")]
     workers: Annotated[int, Within(low=0, high=1024)]
 
 
@@ -159,17 +132,6 @@ class Params:
 MODEL_NAMES = ("unet", "resnet34_unet")
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads ``1e-4`` as a string; this loader reads it as the float that everybody means."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
-
-
 def load(path: str | Path = "params.yaml") -> Params:
     """Read and check ``path``.
 
@@ -178,7 +140,7 @@ def load(path: str | Path = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run from the repository's root, or 'git checkout {path}'") from None
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no text, or no such date
@@ -189,7 +151,7 @@ def load(path: str | Path = "params.yaml") -> Params:
 def parse(raw: Any, where: str = "params.yaml") -> Params:
     """Check a nested dict and return it as ``Params``; raises InputError with all faults in one line."""
     faults: list[str] = []
-    params = _read(Params, _with_overrides(raw), "", faults)
+    params = read(Params, _with_overrides(raw), "", faults)
     faults = [fault for fault in faults if not _is_inherited(fault, raw)]
     if not faults:
         faults += _inconsistencies(params)
@@ -233,65 +195,6 @@ def _inconsistencies(params: Params) -> list[str]:
     if params.data.source == "oxford_pet" and not params.data.oxford_pet.urls:
         faults.append("data.oxford_pet.urls: needs at least one address")
     return faults
-
-
-def _read(kind: Any, value: Any, path: str, faults: list[str]) -> Any:
-    """Turn ``value`` into ``kind``; append what is wrong to ``faults`` and then return None."""
-    if dataclasses.is_dataclass(kind):
-        return _read_section(kind, value, path, faults)
-    if get_origin(kind) is Annotated:
-        base, *limits = get_args(kind)
-        value = _read(base, value, path, faults)
-        if value is not None:
-            faults += [f"{path}: {fault}" for limit in limits if (fault := limit.fault(value))]
-        return value
-    if get_origin(kind) is Literal:
-        if value in get_args(kind) and isinstance(value, str):
-            return value
-        near = difflib.get_close_matches(str(value), get_args(kind), 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        faults.append(f"{path}: must be one of {', '.join(get_args(kind))}, not {value!r}{hint}")
-    elif get_origin(kind) is tuple:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        faults.append(f"{path}: must be a list of texts, not {value!r}")
-    elif kind is Size:
-        sides = value if isinstance(value, list) else [value, value]
-        if len(sides) == 2 and all(type(side) is int and 16 <= side <= 8192 for side in sides):
-            return Size(sides)
-        faults.append(f"{path}: must be an int from 16 to 8192 or [height, width] of such, not {value!r}")
-    elif kind is float:
-        if type(value) in (int, float) and abs(value) <= sys.float_info.max:
-            return float(value)
-        faults.append(f"{path}: must be a finite number, not {value!r}")
-    elif type(value) is kind:
-        return value
-    else:
-        faults.append(f"{path}: must be {_NAMES[kind]}, not {value!r}")
-    return None
-
-
-_NAMES = {int: "a whole number", bool: "true or false", str: "a text"}
-
-
-def _read_section(kind: type, value: Any, path: str, faults: list[str]) -> Any:
-    if not isinstance(value, dict):
-        faults.append(f"{path or 'the file'}: must be a mapping of keys, not {value!r}")
-        return None
-    hints = typing.get_type_hints(kind, include_extras=True)
-    prefix = f"{path}." if path else ""
-    for key in value:
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, 1, cutoff=0.5)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"valid keys are {', '.join(hints)}"
-            faults.append(f"{prefix}{key}: unknown key; {hint}")
-    fields = {}
-    for key, field_kind in hints.items():
-        if key in value:
-            fields[key] = _read(field_kind, value[key], prefix + key, faults)
-        else:
-            faults.append(f"{prefix}{key}: missing")
-    return kind(**fields) if len(fields) == len(hints) else None
 
 
 def as_dict(section: Any) -> dict[str, Any]:

@@ -16,6 +16,11 @@ class Paths:
     metrics: Path = Path("metrics")
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def main_checkout() -> Path:
     """The main checkout: DVC names it in ``DVC_ROOT`` when the working directory is a temporary copy."""
     return Path(os.environ.get("DVC_ROOT") or ".").resolve()

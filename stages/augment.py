@@ -4,6 +4,8 @@ from pathlib import Path
 
 from stages.runner import run_stage
 
+KEYS = ("seed", "augment")
+
 
 def work(params):
     """``data/processed`` to ``data/augmented``."""
@@ -15,4 +17,4 @@ def work(params):
 
 
 if __name__ == "__main__":
-    run_stage("augment", work)
+    run_stage("augment", work, KEYS)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from stages.runner import run_stage
 
+KEYS = ("seed", "data")
+
 
 def work(params):
     """``data.source`` to ``data/raw``."""
@@ -13,4 +15,4 @@ def work(params):
 
 
 if __name__ == "__main__":
-    run_stage("download", work)
+    run_stage("download", work, KEYS)

@@ -6,6 +6,8 @@ from segkit.errors import InputError
 from segkit.params import MODEL_NAMES
 from stages.runner import run_stage
 
+KEYS = ("evaluate",)
+
 
 def work(params):
     """Checkpoint and data to scores, per-image scores and pictures."""
@@ -17,4 +19,4 @@ def work(params):
 
 
 if __name__ == "__main__":
-    run_stage("evaluate", work)
+    run_stage("evaluate", work, KEYS)

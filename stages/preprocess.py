@@ -4,6 +4,8 @@ from pathlib import Path
 
 from stages.runner import run_stage
 
+KEYS = ("preprocess.size", "preprocess.border", "preprocess.on_bad")
+
 
 def work(params):
     """``data/raw`` to ``data/processed``."""
@@ -17,4 +19,4 @@ def work(params):
 
 
 if __name__ == "__main__":
-    run_stage("preprocess", work)
+    run_stage("preprocess", work, KEYS)

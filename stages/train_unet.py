@@ -2,6 +2,8 @@
 
 from stages.runner import run_stage
 
+KEYS = ("seed", "preprocess.normalize", "train", "unet")
+
 
 def work(params):
     """Processed data and plan to a checkpoint, metrics and curves."""
@@ -11,4 +13,4 @@ def work(params):
 
 
 if __name__ == "__main__":
-    run_stage("train_unet", work)
+    run_stage("train_unet", work, KEYS)

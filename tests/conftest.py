@@ -14,7 +14,7 @@ FOREIGN = (
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_foreign_environment() -> Iterator[None]:
-    """Commands that tests start must not act on the repository, or as the experiment, that the tests run in."""
+    """What tests start must not act on the repository, or as the experiment, that they run in."""
     with pytest.MonkeyPatch.context() as patch:
         for name in FOREIGN:
             patch.delenv(name, raising=False)

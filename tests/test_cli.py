@@ -46,11 +46,13 @@ def test_results_works_in_process_too(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["results", "--no-such-option"]])
-def test_wrong_usage_is_2(arguments, capsys):
+def test_wrong_usage_is_one_line_and_2(arguments, capsys):
     with pytest.raises(SystemExit) as left:
         main(arguments)
     assert left.value.code == 2
-    assert "usage: segkit" in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert line.startswith("segkit") and line.endswith("see 'python -m segkit --help'\n")
+    assert line.count("\n") == 1
 
 
 def test_help_names_the_commands(capsys):

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 
 from segkit.command import run_command
 from segkit.errors import InputError
@@ -30,12 +31,19 @@ def test_bad_input_is_2_and_one_line_on_stderr(capsys):
     assert capsys.readouterr() == ("", "train_unet: first second third\n")
 
 
-def test_debug_shows_the_traceback(monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("bad"),
+        ModuleNotFoundError("no torch", name="torch"),
+        OSError("disk"),
+        torch.OutOfMemoryError("memory"),
+    ],
+)
+def test_debug_shows_the_traceback(monkeypatch, error):
     monkeypatch.setenv("SEGKIT_DEBUG", "1")
-    with pytest.raises(InputError):
-        run_command("x", raising(InputError("bad")))
-    with pytest.raises(ModuleNotFoundError):
-        run_command("x", raising(ModuleNotFoundError("no torch", name="torch")))
+    with pytest.raises(type(error)):
+        run_command("x", raising(error))
 
 
 def test_a_missing_package_is_2_and_names_it_and_this_python(capsys):
@@ -56,7 +64,22 @@ def test_ctrl_c_is_130(capsys):
     assert "x: interrupted" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [ValueError("bug"), OSError("disk"), SystemExit(3)])
+def test_a_full_or_forbidden_disk_is_2_and_says_where(capsys):
+    assert run_command("x", raising(PermissionError(13, "Permission denied", "models/unet"))) == 2
+    assert run_command("x", raising(OSError("no space"))) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("x: models/unet: Permission denied; ")
+    assert second.startswith("x: no space; ")
+
+
+def test_a_device_without_memory_is_2_and_says_what_to_lower(capsys):
+    assert run_command("x", raising(torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"))) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "train.batch_size" in line
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), RuntimeError("bug"), SystemExit(3)])
 def test_a_bug_of_ours_is_raised(error):
     with pytest.raises(type(error)):
         run_command("x", raising(error))

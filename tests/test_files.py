@@ -79,6 +79,7 @@ def test_a_failed_folder_leaves_the_old_one_and_the_next_try_starts_empty(tmp_pa
         (folder / "half").touch()
         raise Broken
     assert names(tmp_path / "set") == ["old"]
+    assert names(tmp_path) == ["set"]
     with files.atomic_folder(tmp_path / "set") as folder:
         assert names(folder) == []
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from segkit.metrics import IGNORED, count, dice_per_image, iou_per_image, scores
+from segkit.labels import IGNORED
+from segkit.metrics import count, dice_per_image, iou_per_image, scores
 from tests.tiny import few, many, quiet_torch  # noqa: F401
 
 LIKE_SKLEARN = {

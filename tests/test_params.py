@@ -84,6 +84,9 @@ def test_height_and_width_may_differ():
         ("preprocess.size", 8, "preprocess.size: must be an int from 16 to 8192 or [height, width] of such, not 8"),
         ("preprocess.size", [64], "preprocess.size: must be an int from 16 to 8192 or [height, width]"),
         ("preprocess.size", [64, True], "preprocess.size: must be an int from 16 to 8192 or [height, width]"),
+        ("runtime.device", "gpu", "runtime.device: must be auto, cpu, mps, cuda or cuda:N, not 'gpu'"),
+        ("runtime.device", "meta", "runtime.device: must be auto, cpu, mps, cuda or cuda:N, not 'meta'"),
+        ("runtime.device", "cuda:one", "runtime.device: must be auto, cpu, mps, cuda or cuda:N, not 'cuda:one'"),
         ("evaluate.threshold", 1.5, "evaluate.threshold: must be above 0 and at most 1, not 1.5"),
     ],
     ids=lambda value: str(value)[:40],
@@ -133,8 +136,10 @@ def test_every_section_is_needed(key):
         ("seed: [1\n", "cannot be read"),
         ("seed: 1\n\tdata: 2\n", "cannot be read"),
         ("seed: 2024-02-30\n", "cannot be read"),
+        ("seed: 1\ndata: {}\nseed: 2\n", "the key 'seed' stands twice"),
+        ("[1, 2]: 1\n", "cannot be read"),
     ],
-    ids=["empty", "list", "open bracket", "tab", "no such date"],
+    ids=["empty", "list", "open bracket", "tab", "no such date", "a key twice", "a list as key"],
 )
 def test_a_file_of_another_shape_is_one_line_and_exit_2(written, capsys, text, fault):
     path = written(text)
@@ -194,6 +199,11 @@ def test_a_model_may_override_single_keys_of_the_recipe(name):
     assert (getattr(parsed, name).train.lr, getattr(parsed, name).train.epochs) == (0.5, 3)
     assert getattr(parsed, name).train.batch_size == parsed.train.batch_size
     assert getattr(parsed, other).train == parsed.train
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:1"])
+def test_devices_are_named_as_torch_names_them(device):
+    assert params.parse(changed({"runtime.device": device})).runtime.device == device
 
 
 def test_a_model_without_overrides_may_leave_them_empty():

@@ -102,6 +102,7 @@ class RawSet:
         self.lists: dict[str, list[str]] = {"trainval": [], "test": []}
         (folder / "images").mkdir(parents=True)
         (folder / "annotations" / "trimaps").mkdir(parents=True)
+        (folder / "annotations" / "list.txt").touch()
         for number in range(trainval + test):
             split = "trainval" if number < trainval else "test"
             self.add(

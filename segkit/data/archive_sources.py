@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from segkit.data import fetch
 from segkit.errors import InputError
+from segkit.workspace import main_checkout
 
 SUMS_NAME = "SHA256SUMS"
 MAX_SUMS = 1_000_000  # bytes of a SHA256SUMS file
@@ -87,7 +88,7 @@ def at(address: str, cache: Path, pause: Callable[[float], None]) -> FolderSourc
     address is of no such form.
     """
     if "://" not in address:
-        return FolderSource(Path(address).expanduser())
+        return FolderSource(main_checkout() / Path(address).expanduser())
     try:
         parts = urlsplit(address)
     except ValueError as error:

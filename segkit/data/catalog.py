@@ -15,7 +15,7 @@ VALIDATION_EVERY = 10
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture with its mask; ``group`` is the breed."""
+    """One picture with its mask; ``group`` is the breed, or empty where there is no ``list.txt`` of breeds."""
 
     name: str
     split: str
@@ -46,15 +46,19 @@ def read_catalog(raw: Path) -> list[Sample]:
     }
     for split, names in splits.items():
         if not names:
-            raise InputError(f"{raw}/annotations: the {split} set is empty; trainval.txt needs 2 names, test.txt 1")
-    return [_sample(raw, name, split) for split in SPLITS for name in splits[split]]
+            raise InputError(
+                f"{raw}/annotations: the {split} set is empty; trainval.txt needs at least 2 names and test.txt 1 "
+                "(of a folder of your own about a fifth of the names goes to test.txt): add samples"
+            )
+    breeds = (raw / "annotations" / "list.txt").is_file()
+    return [_sample(raw, name, split, breeds) for split in SPLITS for name in splits[split]]
 
 
-def _sample(raw: Path, name: str, split: str) -> Sample:
+def _sample(raw: Path, name: str, split: str, breeds: bool) -> Sample:
     return Sample(
         name=name,
         split=split,
-        group=name.rpartition("_")[0],
+        group=name.rpartition("_")[0] if breeds else "",
         picture=raw / "images" / f"{name}.jpg",
         mask=raw / "annotations" / "trimaps" / f"{name}.png",
     )

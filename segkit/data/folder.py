@@ -9,68 +9,73 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from segkit.data.pictures import BACKGROUND, PET, UnusableFile, open_image, to_values
 from segkit.errors import InputError
 from segkit.files import atomic_write
 from segkit.params import Folder
 from segkit.progress import bar
+from segkit.workspace import main_checkout
 
 TEST_SHARE = 0.2
 
 
 def import_folder(target: Path, options: Folder) -> int:
-    """Copy the pairs of ``options.images`` and ``options.masks`` into ``target``; returns how many.
+    """Copy the pairs of ``options.images`` and ``options.masks`` into ``target``; returns how many names there are.
 
     A sample is in the test set where the SHA-256 of its name, as a share of its range, is below 0.2; the others
-    stand in ``trainval.txt`` in the order of that hash. Raises InputError for a missing folder, for names that do not
-    match (all of them), and for masks that cannot be read.
+    stand in ``trainval.txt`` in the order of that hash. What has no partner or cannot be read is listed too, so that
+    preprocessing reports it. Raises InputError for a missing folder, or JPEG masks.
     """
-    pictures, masks = _by_name(Path(options.images), "images"), _by_name(Path(options.masks), "masks")
-    lonely = [f"{name} (no mask)" for name in pictures.keys() - masks.keys()]
-    lonely += [f"{name} (no picture)" for name in masks.keys() - pictures.keys()]
-    if lonely or not pictures:
+    pictures = _by_name(main_checkout() / options.images, "images")
+    masks = _by_name(main_checkout() / options.masks, "masks")
+    lossy = [path.name for path in masks.values() if path.suffix.lower() in (".jpg", ".jpeg")]
+    if lossy:
         raise InputError(
-            f"data.folder: {len(lonely)} files without a partner of the same name: {', '.join(sorted(lonely)[:20])}"
-            if pictures
-            else f"data.folder.images: no file in {options.images}"
+            f"data.folder.masks: {len(lossy)} masks are JPEG, which changes values ({lossy[0]}, …); save them as PNG"
         )
     (target / "images").mkdir(parents=True)
     (target / "annotations" / "trimaps").mkdir(parents=True)
-    faults = []
-    for name in bar(sorted(pictures), label="download", unit="img"):
-        shutil.copyfile(pictures[name], target / "images" / f"{name}.jpg")
-        try:
-            values = np.asarray(to_values(open_image(masks[name])))
-        except UnusableFile as fault:
-            faults.append(f"{masks[name]} ({fault})")
-            continue
-        trimap = np.where(values > 0, PET, BACKGROUND).astype(np.uint8)
-        Image.fromarray(trimap).save(target / "annotations" / "trimaps" / f"{name}.png")
-    if faults:
-        raise InputError(f"data.folder.masks: {len(faults)} masks cannot be used: {', '.join(faults)}")
-    shares = {name: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8 for name in pictures}
-    ordered = sorted(pictures, key=shares.__getitem__)
-    lists = {
-        "list.txt": ordered,
-        "test.txt": [name for name in ordered if shares[name] < TEST_SHARE],
-        "trainval.txt": [name for name in ordered if shares[name] >= TEST_SHARE],
-    }
-    for file_name, names in lists.items():
-        with atomic_write(target / "annotations" / file_name, "w", encoding="utf-8") as file:
-            file.writelines(f"{name} 1 1 1\n" for name in names)
-    return len(ordered)
+    names = sorted(pictures.keys() | masks.keys())
+    for name in bar(names, label="download", unit="img"):
+        if name in pictures:
+            shutil.copyfile(pictures[name], target / "images" / f"{name}.jpg")
+        if name in masks:
+            _write_trimap(masks[name], target / "annotations" / "trimaps" / f"{name}.png")
+    _write_lists(target / "annotations", names)
+    return len(names)
+
+
+def _write_trimap(mask: Path, target: Path) -> None:
+    """1 where the mask is not 0, 2 elsewhere; upright, for the new file has no EXIF tag. An unreadable one as it is."""
+    try:
+        values = np.asarray(to_values(ImageOps.exif_transpose(open_image(mask))))
+    except UnusableFile:
+        shutil.copyfile(mask, target)
+    else:
+        Image.fromarray(np.where(values > 0, PET, BACKGROUND).astype(np.uint8)).save(target)
+
+
+def _write_lists(annotations: Path, names: list[str]) -> None:
+    """``trainval.txt`` and ``test.txt``; no ``list.txt``, which would say that the names are breeds."""
+    shares = {name: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8 for name in names}
+    ordered = sorted(names, key=shares.__getitem__)
+    test = [name for name in ordered if shares[name] < TEST_SHARE]
+    trainval = ordered[len(test) :]
+    for file_name, chosen in (("trainval.txt", trainval), ("test.txt", test)):
+        with atomic_write(annotations / file_name, "w", encoding="utf-8") as file:
+            file.writelines(f"{name}\n" for name in chosen)
 
 
 def _by_name(folder: Path, key: str) -> dict[str, Path]:
-    """Files by their name without the ending, white space replaced; hidden files left out."""
+    """Files by their name without the ending, without what ends or hides it in a list; hidden files left out."""
     if not folder.is_dir():
         raise InputError(f"data.folder.{key}: {folder} is not a folder")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith("."):
-            name = re.sub(r"\s+", "_", path.stem)
+            name = re.sub(r"\s+|^#", "_", path.stem)
             if name in files:
                 same = f"{files[name].name} and {path.name}"
                 raise InputError(f"data.folder.{key}: {same} have the same name; rename one")

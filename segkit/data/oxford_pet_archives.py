@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segkit import files
-from segkit.data import archive_sources, archives, fetch
+from segkit.data import archive_sources, archives
 from segkit.data.archive_sources import SUMS_NAME, Checksum, FolderSource, WebSource, parse_sums
 from segkit.errors import InputError
 
@@ -56,8 +56,8 @@ def fetch_and_extract(
     """Put ``images/`` and ``annotations/`` of the data set into the folder ``target``.
 
     urls: base addresses of the two archives, tried in order: ``https://``, ``http://``, ``file://`` or a
-    plain folder. cache: folder for downloads while they are partial, emptied of them on success; kept between
-    calls, a broken download goes on where it stopped. pause: waits so many seconds between attempts.
+    plain folder. cache: folder for the downloaded archives; kept between calls, a broken download goes on where
+    it stopped, and one whose checksum is known is not fetched twice. pause: waits so many seconds between attempts.
 
     Prints a line for each archive unpacked and for each address that failed. Returns a short text: the
     address used and what verified it. Raises InputError, with the reason of every address, if none served,
@@ -66,8 +66,6 @@ def fetch_and_extract(
     try:
         target.mkdir(parents=True, exist_ok=True)
         address, verified = _unpack_first_sound(target, urls, cache, pause)
-        for archive in ARCHIVES:
-            fetch.discard(cache / archive.name)
     except OSError as error:
         place = error.filename or f"{target} or {cache}"
         reason = error.strerror or error
@@ -117,6 +115,10 @@ def _from_address(address: str, staging: Path, cache: Path, pause: Callable[[flo
     for archive in ARCHIVES:
         path = _get_and_unpack(archive, source, checksums.get(archive.name), staging)
         print(f"{archive.name}: {path.stat().st_size / 1e6:.1f} MB from {address}", flush=True)
+    for archive in ARCHIVES:
+        if archive.name not in checksums:
+            # Nothing would tell it from a newer one at the same address.
+            source.discard(archive.name)
     return verified
 
 

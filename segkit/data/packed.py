@@ -49,5 +49,5 @@ def read_summary(processed: Path) -> dict[str, Any]:
 def _open(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} cannot be opened ({error}); run 'dvc repro preprocess' or 'dvc pull'") from None

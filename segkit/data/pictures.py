@@ -1,15 +1,20 @@
 """Decode pictures and masks, whatever their file names promise."""
 
+import math
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from segkit.metrics import IGNORED
+from segkit.labels import IGNORED
 
 PET, BACKGROUND, BORDER = 1, 2, 3
 BORDER_BECOMES = {"foreground": 1, "background": 0, "ignore": IGNORED}
+
+
+# Pillow warns of large pictures, which are refused here; set once, for filters are shared by all threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class UnusableFile(Exception):
@@ -19,8 +24,9 @@ class UnusableFile(Exception):
 def read_pair(picture: Path, mask: Path) -> tuple[Image.Image, Image.Image]:
     """Open a picture as RGB and its mask as 8-bit values, both of the same size; raises UnusableFile.
 
-    EXIF orientation turns both. A mask that fits the picture only as stored was drawn without looking at
-    the orientation, so then neither is turned.
+    The picture is turned as its EXIF tag says, the mask as its own says, if it has one. A mask that fits the picture
+    only as stored was drawn without looking at the tag, so then neither is turned; where both fit (half a turn,
+    mirrored, or square) the mask is taken to be drawn on the picture as people see it.
     """
     image, labels = _open(picture, "picture"), _open(mask, "mask")
     upright, upright_labels = ImageOps.exif_transpose(image), ImageOps.exif_transpose(labels)
@@ -43,16 +49,15 @@ def _open(path: Path, role: str) -> Image.Image:
 def open_image(path: Path) -> Image.Image:
     """Decode the whole of the file's first frame; its format is read from its bytes, not from its name."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", message="Palette images with Transparency")
-            image = Image.open(path)
-            image.load()
+        image = Image.open(path)
+        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+            raise Image.DecompressionBombError
+        image.load()
     except FileNotFoundError:
         raise UnusableFile("no such file") from None
     except UnidentifiedImageError:
         raise UnusableFile("not a picture, or empty" if path.stat().st_size else "the file is empty") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise UnusableFile(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise UnusableFile(f"cannot be decoded: {error}") from None
@@ -74,7 +79,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_values(labels: Image.Image) -> Image.Image:
-    """A mask as mode L whose pixels are the label values: a palette's indices, not its colours."""
+    """A mask as mode L or P whose pixels are the label values: a palette's indices, not its colours, and of a mask in
+    colour the largest channel, since luminance would make dark blue 0."""
+    if labels.mode in ("RGB", "RGBA"):
+        return Image.fromarray(np.asarray(labels)[..., :3].max(axis=-1))
     return labels if labels.mode in ("L", "P") else labels.convert("L")
 
 

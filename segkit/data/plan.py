@@ -34,6 +34,11 @@ class Plan:
     def __len__(self) -> int:
         return len(self.source_rows)
 
+    def summary(self) -> dict[str, int]:
+        """How many samples an epoch get which transform."""
+        names, counts = np.unique(self.transforms, return_counts=True)
+        return {TRANSFORMS[name]: int(times) for name, times in zip(names, counts, strict=True)}
+
 
 @dataclass(frozen=True)
 class Draws:

@@ -19,9 +19,10 @@ from segkit.data.packed import SAMPLE_COLUMNS
 from segkit.data.pictures import UnusableFile, read_pair, trimap_to_mask
 from segkit.errors import InputError
 from segkit.files import atomic_folder, digest, write_csv, write_json
-from segkit.metrics import IGNORED
+from segkit.labels import IGNORED
 from segkit.params import Preprocess
 from segkit.progress import bar
+from segkit.workspace import cores
 
 CHUNK = 16
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -52,7 +53,7 @@ def preprocess(raw: Path, target: Path, options: Preprocess, workers: int = 0) -
         total = bar(label="preprocess", total=len(samples), unit="img")
         for split in SPLITS:
             chosen = [sample for sample in samples if sample.split == split]
-            results = _pack_split(folder / split, chosen, options, workers or os.cpu_count() or 1, total)
+            results = _pack_split(folder / split, chosen, options, workers or cores(), total)
             kept = [result for result in results if result.fault is None]
             faults |= {chosen[result.index].name: result.fault for result in results if result.fault is not None}
             rows += [
@@ -78,6 +79,8 @@ def _refuse(faults: dict[str, str], statistics: dict[str, list[Packed]], options
     for split, kept in statistics.items():
         if not kept:
             raise InputError(f"no usable sample is left in the {split} set: {dict(list(faults.items())[:5])}")
+        if not any(result.counted for result in kept):
+            raise InputError(f"every pixel of the {split} set is ignored; set preprocess.border to foreground")
 
 
 def _pack_split(
@@ -140,7 +143,12 @@ def _pack(sample: Sample, row: int, options: Preprocess, images: np.ndarray, mas
 
 
 def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        # claims the space now: a full disk would otherwise end the process by a signal at some write into the map
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _drop_rows(path: Path, array: np.memmap, bad: list[int]) -> None:

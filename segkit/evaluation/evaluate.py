@@ -5,7 +5,6 @@ Computed in fp32 whatever the training used, so that the scores of different run
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from segkit.models.predictor import Predictor, to_size
 from segkit.params import Params
 from segkit.progress import bar
 from segkit.training.device import choose_device, make_deterministic
-from segkit.workspace import Paths
+from segkit.workspace import Paths, cores
 
 BATCH = 32
 PICTURES = 12
@@ -65,7 +64,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
         open_split(paths.processed, "test"), rows, find_originals(paths.raw, rows), checkpoint.metadata["border"]
     )
     valid_counts = score_split(predictor, open_split(paths.processed, "valid"), threshold)
-    test_counts, original_counts = score_test(predictor, test, threshold, params.runtime.workers or cpu_count() or 1)
+    test_counts, original_counts = score_test(predictor, test, threshold, params.runtime.workers or cores())
 
     result = {"valid": scores(valid_counts), "test": scores(test_counts), "test_original": scores(original_counts)}
     write_json(paths.metrics / f"evaluate_{name}.json", {name: result})

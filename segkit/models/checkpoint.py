@@ -51,8 +51,11 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
         raise InputError(f"checkpoint {path} is damaged ({error}); {mend}") from None
     if header is None:
         raise InputError(f"checkpoint {path} was not written by segkit: its header has no key {METADATA_KEY!r}")
-    metadata = json.loads(header)
-    model = build(metadata["model"], **metadata["architecture"])
+    try:
+        metadata = json.loads(header)
+        model = build(metadata["model"], **metadata["architecture"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"checkpoint {path}: its header names no network known here ({error!r})") from None
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segkit.metrics import IGNORED
+from segkit.labels import IGNORED
 
 DEFAULT_THRESHOLD = 0.5
 

@@ -48,9 +48,21 @@ class ResNet34UNet(nn.Module):
             initialise(module)
 
     def load_imagenet_encoder(self) -> None:
-        """Put torchvision's ImageNet weights into the encoder; raises InputError where they cannot be had."""
+        """Put torchvision's ImageNet weights, from torch's cache or the network, into the encoder.
+
+        Raises InputError where they are neither cached nor reachable, or damaged.
+        """
         trunk = resnet34(weights=None)
-        trunk.load_state_dict(imagenet_weights())
+        weights = ResNet34_Weights.IMAGENET1K_V1
+        try:
+            trunk.load_state_dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
+        except Exception as error:  # a damaged file in the cache makes torch raise nearly anything
+            reason = " ".join(str(error).split())[:200] or repr(error)
+            place = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rsplit('/', 1)[-1]}"
+            raise InputError(
+                f"resnet34_unet.pretrained: ImageNet weights not available ({reason}); put the file from {weights.url} "
+                f"at {place}, or set resnet34_unet.pretrained to false"
+            ) from error
         self._take_encoder(trunk)
 
     def _take_encoder(self, trunk: ResNet) -> None:
@@ -70,19 +82,3 @@ class ResNet34UNet(nn.Module):
         for up, skip in zip(self.decoder, (thirtysecond, self.widen(sixteenth), eighth, quarter), strict=True):
             x = up(x, skip)
         return self.head(self.last_up(x))[..., :height, :width]
-
-
-def imagenet_weights() -> dict[str, Tensor]:
-    """torchvision's ResNet34 weights, hash-checked, from torch's cache or the network.
-
-    Raises InputError where they are neither cached nor reachable, or do not match their hash.
-    """
-    weights = ResNet34_Weights.IMAGENET1K_V1
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
-        place = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rsplit('/', 1)[-1]}"
-        raise InputError(
-            f"resnet34_unet.pretrained: ImageNet weights not available ({error}); put the file from {weights.url} at "
-            f"{place}, or set resnet34_unet.pretrained to false"
-        ) from error

@@ -16,14 +16,18 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"runtime.device: {name!r} cannot be used here ({reason}); set it to auto") from None
+    except (RuntimeError, AssertionError):
+        raise InputError(f"runtime.device: no {name} here, or torch has no support for it; set it to auto") from None
     return device
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``auto``: bf16 where the device multiplies it natively, else fp32."""
+    """``auto``: bf16 where the device multiplies it natively, else fp32.
+
+    Raises InputError for bf16 on a GPU that has none.
+    """
+    if name == "bf16" and device.type != "cpu" and not _native_bf16(device):
+        raise InputError(f"train.precision: {device} does not compute bf16; set it to auto or fp32")
     if name != "auto":
         return name
     return "bf16" if _native_bf16(device) else "fp32"
@@ -33,8 +37,9 @@ def _native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+        # torch.cpu.get_capabilities is newer than the oldest torch that is supported
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return False
 
 
@@ -48,4 +53,6 @@ def make_deterministic(seed: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
+    # else CUDA would compute fp32 convolutions with 10 bits of mantissa
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.manual_seed(seed)

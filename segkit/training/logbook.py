@@ -58,7 +58,7 @@ class Logbook:
 
     def pictures(self, epoch: int, split: Split, predictions: Tensor) -> None:
         """Show input, truth and prediction of the first samples side by side in TensorBoard."""
-        for row, prediction in enumerate(predictions.cpu().numpy().astype(np.uint8)):
+        for row, prediction in enumerate(predictions[:PICTURES].cpu().numpy().astype(np.uint8)):
             panels = [split.images[row], *(_as_rgb(mask) for mask in (split.masks[row], prediction))]
             self.writer.add_image(f"valid/{row}", np.concatenate(panels, axis=1), epoch, dataformats="HWC")
 

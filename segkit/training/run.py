@@ -1,6 +1,7 @@
 """Train one network from the packed data and the plan to a checkpoint, its metrics and its curves."""
 
 import hashlib
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from segkit.data.batches import TrainingBatches, plain_batches
 from segkit.data.normalize import Normalizer
 from segkit.data.packed import Split, open_split, read_summary
 from segkit.data.plan import read_plan
+from segkit.errors import InputError
 from segkit.files import digest, write_json
 from segkit.models import build, heads
 from segkit.models.checkpoint import save_checkpoint
@@ -50,6 +52,7 @@ def train(name: str, params: Params, paths: Paths | None = None) -> str:
     data = _open_data(params, recipe, paths, device)
     model, architecture = create(name, params)
     model = model.to(device, memory_format=torch.channels_last)
+    _refuse_lonely_values(model, data)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     engine = Engine(model, optimizer, device, precision)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -66,7 +69,7 @@ def train(name: str, params: Params, paths: Paths | None = None) -> str:
         "best_epoch": stopping.best_epoch + 1,
         "best_valid_loss": stopping.best_loss,
         "best_valid_dice": stopping.best_dice,
-        "stopped_early": stopping.should_stop(len(logbook.rows) - 1),
+        "stopped_early": len(logbook.rows) < recipe.epochs,
         "parameters": parameters,
     }
     metadata = {
@@ -79,6 +82,8 @@ def train(name: str, params: Params, paths: Paths | None = None) -> str:
         "border": data.summary["border"],
         "seed": params.seed,
         "train": as_dict(recipe),
+        "pretrained": getattr(getattr(params, name), "pretrained", False),
+        "samples": data.batches.plan.summary(),
         "precision": precision,
         "fingerprints": {"data": data_fingerprint(data.summary, paths.plan), "code": code_fingerprint()},
         "valid": {"loss": stopping.best_loss, "dice": stopping.best_dice, "epoch": stopping.best_epoch + 1},
@@ -117,6 +122,11 @@ def fit(name: str, engine: Engine, data: TrainingData, recipe: Train, logbook: L
         )
         seconds = time.perf_counter() - start
         valid_loss, valid_dice = engine.validate(validation_batches())
+        if not (math.isfinite(train_loss) and math.isfinite(valid_loss)):
+            raise InputError(
+                f"{name}, epoch {epoch + 1}: the loss is no longer finite (training {train_loss}, validation "
+                f"{valid_loss}); lower train.lr, or set train.precision to fp32"
+            )
         best = stopping.update(epoch, valid_loss, valid_dice, engine.model)
         rate = engine.optimizer.param_groups[0]["lr"]
         row = (epoch + 1, train_loss, valid_loss, train_dice, valid_dice, rate)
@@ -137,6 +147,17 @@ def _open_data(params: Params, recipe: Train, paths: Paths, device: torch.device
         training, plan, normalizer, seed=params.seed, batch_size=recipe.batch_size, device=device
     )
     return TrainingData(summary, normalizer, batches, validation)
+
+
+def _refuse_lonely_values(model: nn.Module, data: TrainingData) -> None:
+    """Batch normalisation cannot train where the deepest layer has one pixel and the batch one sample."""
+    height, width = data.summary["size"]
+    one_pixel = max(height, width) <= model.stride and any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    if one_pixel and min(stop - start for start, stop in data.batches.bounds) == 1:
+        raise InputError(
+            f"train.batch_size: a batch of 1 sample at {height}x{width} px leaves batch normalisation a single value; "
+            f"raise it to 2 or more, or raise preprocess.size above {model.stride}"
+        )
 
 
 def data_fingerprint(summary: dict[str, Any], plan: Path) -> str:

@@ -15,7 +15,7 @@ def lists(tmp_path):
 
     def write(trainval: str | None, test: str | None = "t_1 1 1 1\n"):
         (tmp_path / "annotations").mkdir(exist_ok=True)
-        for name, text in (("trainval", trainval), ("test", test)):
+        for name, text in (("trainval", trainval), ("test", test), ("list", "")):
             if text is not None:
                 (tmp_path / "annotations" / f"{name}.txt").write_text(text, encoding="utf-8")
         return tmp_path
@@ -57,7 +57,7 @@ def test_every_name_is_in_one_split_in_the_order_of_the_file(tmp_path_factory, n
     (raw / "annotations" / "trainval.txt").write_text("\n".join(names[1:]))
     (raw / "annotations" / "test.txt").write_text(names[0])
     found = split_names(raw)
-    assert sorted(sum(found.values(), [])) == sorted(names)
+    assert sorted(name for chosen in found.values() for name in chosen) == sorted(names)
     assert all(chosen == sorted(chosen, key=names.index) for chosen in found.values())
 
 

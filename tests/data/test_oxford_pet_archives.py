@@ -229,6 +229,14 @@ def test_a_broken_download_goes_on_in_the_next_run(site, fetch):
     assert site.asked == [("SHA256SUMS", None), (IMAGES, "bytes=30-")]
 
 
+def test_an_archive_with_a_known_checksum_is_not_fetched_twice(site, fetch):
+    site.files["SHA256SUMS"] = sums(TINY)
+    fetch(site.url)
+    site.asked.clear()
+    fetch(site.url)
+    assert site.asked == [("SHA256SUMS", None)]
+
+
 def test_a_continued_download_that_is_not_sound_is_fetched_anew(site, fetch, capsys):
     site.cuts = [1 << 20, 20, 0, 0]
     with pytest.raises(InputError, match="broke off"):

@@ -124,7 +124,7 @@ def test_a_plan_is_read_back_as_it_was_written(tmp_path_factory, samples, kind):
 
 
 def test_a_missing_plan_says_what_to_run(tmp_path):
-    with pytest.raises(InputError, match="plan.csv is missing; run 'dvc repro augment'"):
+    with pytest.raises(InputError, match=r"plan\.csv is missing; run 'dvc repro augment'"):
         read_plan(tmp_path / "plan.csv", 3)
 
 

@@ -12,7 +12,7 @@ from tests.pipeline.workspace import Workspace, environment, plain_copy
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A workspace in which ``dvc repro`` has run once, all committed, and what it printed. Not to be changed."""
+    """A workspace in which ``dvc repro`` has run once, all committed, and what it printed."""
 
     workspace: Workspace
     stdout: str
@@ -36,9 +36,7 @@ def tree(_tree: Workspace, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def reproduction(
-    tmp_path_factory: pytest.TempPathFactory, _tree: Workspace
-) -> Iterator[Reproduction]:
+def reproduction(tmp_path_factory: pytest.TempPathFactory, _tree: Workspace) -> Iterator[Reproduction]:
     # A blank in the path, since people have such folders.
     root = tmp_path_factory.mktemp("reproduced") / "a clone"
     workspace = _tree.copy(root)

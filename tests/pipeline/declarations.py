@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of dvc.yaml; ``outs`` holds the path of each out, metric and plot, and whether DVC caches it."""
+    """One stage of dvc.yaml; ``outs``: the path of each out, metric and plot, and whether DVC caches it."""
 
     name: str
     script: str
@@ -51,7 +51,9 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Dotted keys of a nested mapping; an empty mapping counts as a value."""
     found = {}
     for key, value in tree.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
+        found |= (
+            leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
+        )
     return found
 
 

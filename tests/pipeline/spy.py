@@ -34,11 +34,13 @@ def spied(section: Any, read: set[str], prefix: str = "") -> Any:
 
 
 def keys_read(stage: str, *arguments: str) -> list[str]:
-    """Run a stage's work and return the keys it read; an override a model may have counts with what it overrides."""
+    """Run a stage's work and return the keys it read, also those that a model's own recipe inherits."""
     read: set[str] = set()
     sys.argv = [stage, *arguments]
     importlib.import_module(f"stages.{stage}").work(spied(params.load(), read))
-    inherited = {key.partition(".")[2] for key in read if key.split(".")[0] in MODEL_NAMES and ".train." in key}
+    inherited = {
+        key.partition(".")[2] for key in read if key.split(".")[0] in MODEL_NAMES and ".train." in key
+    }
     return sorted(read | inherited)
 
 

@@ -1,7 +1,9 @@
-"""A clone of this repository in which tests may run the real DVC: tiny parameters, private caches, no network."""
+"""A clone of this repository in which tests run the real DVC: tiny parameters, private caches, no network."""
 
 import dataclasses
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,7 +55,9 @@ class Workspace:
             command, cwd=self.root, env=self.env | env, capture_output=True, text=True, timeout=TIMEOUT
         )
         if check and result.returncode:
-            raise AssertionError(f"{command} exited with {result.returncode}\n{result.stdout}\n{result.stderr}")
+            raise AssertionError(
+                f"{command} exited with {result.returncode}\n{result.stdout}\n{result.stderr}"
+            )
         return result
 
     def dvc(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -92,7 +96,7 @@ class Workspace:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment of commands: nothing of ours reaches the user's settings, nothing of the user's reaches us."""
+    """The environment of commands, out of reach of the settings of the user who runs the tests."""
     names = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "SEGKIT_"))
@@ -107,14 +111,14 @@ def environment(folder: Path) -> dict[str, str]:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         **{f"GIT_{name}": "tester@example.org" if name.endswith("EMAIL") else "Tester" for name in names},
-        # Two threads, since one would hide sums that depend on the order; passive, since others compute as well.
+        # Two threads, as one would hide sums whose order varies; passive, as others compute as well.
         "OMP_NUM_THREADS": "2",
         "OMP_WAIT_POLICY": "PASSIVE",
     }
 
 
 def plain_copy(target: Path, env: dict[str, str]) -> Workspace:
-    """The tracked and the new files of this checkout with tiny parameters; no data, no lock, no metrics, no git."""
+    """The tracked and the new files of this checkout with tiny parameters; no lock, no metrics, no git."""
     for name in _files():
         if name.parts[0] not in ("dvc.lock", "metrics") and (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -125,14 +129,31 @@ def plain_copy(target: Path, env: dict[str, str]) -> Workspace:
 
 
 def _files() -> list[Path]:
-    listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True
-    )
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listing.returncode == 0:
         return [Path(name) for name in listing.stdout.split("\0") if name]
     # A downloaded archive is no git repository; then what the pipeline needs is known by name.
     folders = ("segkit", "stages", "tests", ".dvc")
-    found = [path for folder in folders for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
-    found = [path for path in found if path.relative_to(ROOT).parts[:2] not in {(".dvc", "cache"), (".dvc", "tmp")}]
-    found += [ROOT / name for name in ("params.yaml", "dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore")]
+    found = [
+        path for folder in folders for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts
+    ]
+    found = [
+        path for path in found if path.relative_to(ROOT).parts[:2] not in {(".dvc", "cache"), (".dvc", "tmp")}
+    ]
+    found += [
+        ROOT / name for name in ("params.yaml", "dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore")
+    ]
     return [path.relative_to(ROOT) for path in found]
+
+
+def stages_run(output: str) -> list[str]:
+    """The stages that DVC ran, from what it printed, in order."""
+    return re.findall(r"^Running stage '(.*)':$", output, re.MULTILINE)
+
+
+def checkpoint_metadata(path: Path) -> dict[str, Any]:
+    """The JSON object under the key ``segkit`` of a safetensors header, read without any of our own code."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return json.loads(header["__metadata__"]["segkit"])

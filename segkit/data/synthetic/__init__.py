@@ -5,7 +5,6 @@ one. ``difficulty`` holds the numbers that make them harder or easier to segment
 """
 
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from segkit import progress
 from segkit.data.synthetic.layout import lists, name
 from segkit.data.synthetic.picture import paint
 from segkit.params import Synthetic
+from segkit.workspace import cores
 
 __all__ = ["write"]
 
@@ -34,7 +34,7 @@ def write(target: Path, options: Synthetic, seed: int, workers: int = 0) -> None
     for file, text in lists(options.samples, options.test_share, seed).items():
         (target / "annotations" / file).write_text(text, encoding="utf-8", newline="\n")
     chunks = [range(k, min(k + _CHUNK, options.samples)) for k in range(0, options.samples, _CHUNK)]
-    workers = min(workers or _cores(), len(chunks))
+    workers = min(workers or cores(), len(chunks))
     with progress.bar(label="drawing pets", total=options.samples, unit="pictures") as bar:
         if workers <= 1:
             for chunk in chunks:
@@ -59,8 +59,3 @@ def _write_chunk(target: Path, options: Synthetic, seed: int, indices: range) ->
         picture.image.save(target / "images" / f"{name(index)}.jpg", quality=92)
         picture.trimap.save(target / "annotations" / "trimaps" / f"{name(index)}.png", compress_level=3)
     return len(indices)
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

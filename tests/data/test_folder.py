@@ -1,0 +1,186 @@
+"""A user's own pictures and masks."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segkit.data.catalog import read_catalog
+from segkit.data.folder import import_folder
+from segkit.data.packed import open_split
+from segkit.data.preprocess import preprocess
+from segkit.errors import InputError
+from segkit.params import Folder
+from tests.tiny import options, pet
+
+
+class Own:
+    """Folders of pictures and masks as a user has them."""
+
+    def __init__(self, root) -> None:
+        self.images, self.masks, self.target = root / "pictures", root / "masks", root / "raw"
+        self.images.mkdir()
+        self.masks.mkdir()
+
+    def add(self, name: str, ending: str = ".png", values: tuple[int, int] = (0, 255)) -> None:
+        picture, trimap = pet(len(name))
+        picture.save(self.images / f"{name}{ending}")
+        mask = np.where(np.asarray(trimap) == 2, *values).astype(np.uint8)
+        Image.fromarray(mask).save(self.masks / f"{name}.png")
+
+    def bring(self) -> int:
+        return import_folder(self.target, Folder(str(self.images), str(self.masks)))
+
+    def refusal(self) -> str:
+        with pytest.raises(InputError) as caught:
+            self.bring()
+        return str(caught.value)
+
+    def trimap(self, name: str) -> list:
+        return np.asarray(Image.open(self.target / "annotations" / "trimaps" / f"{name}.png")).tolist()
+
+
+@pytest.fixture
+def own(tmp_path) -> Own:
+    return Own(tmp_path)
+
+
+def test_what_was_brought_can_be_packed(own, tmp_path):
+    for number in range(40):
+        own.add(f"picture_{number}", ".jpg" if number % 2 else ".png")
+    assert own.bring() == 40
+    summary = preprocess(own.target, tmp_path / "out", options())
+    assert sum(block["images"] for block in summary["splits"].values()) == 40
+    assert set(np.unique(open_split(tmp_path / "out", "train").masks)) == {0, 1}
+    assert 0.1 < summary["splits"]["train"]["foreground"] < 0.5
+
+
+def test_the_test_set_is_a_fifth_chosen_by_the_hash_of_the_name(own):
+    names = [f"n{number}" for number in range(60)]
+    for name in names:
+        own.add(name)
+    own.bring()
+    share = {name: int(hashlib.sha256(name.encode()).hexdigest(), 16) / 2**256 for name in names}
+    found = {sample.name: sample.split for sample in read_catalog(own.target)}
+    assert {name for name in names if found[name] == "test"} == {name for name in names if share[name] < 0.2}
+    assert found.keys() == set(names)
+
+
+def test_a_sample_keeps_its_side_of_the_split_when_others_come(own, tmp_path):
+    for number in range(20):
+        own.add(f"n{number}")
+    own.bring()
+    before = {sample.name for sample in read_catalog(own.target) if sample.split == "test"}
+    for number in range(20, 40):
+        own.add(f"n{number}")
+    own.target = tmp_path / "again"
+    own.bring()
+    after = {sample.name for sample in read_catalog(own.target) if sample.split == "test"}
+    assert before == {name for name in after if int(name[1:]) < 20}
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255), (0, 7)])
+def test_anything_but_0_is_foreground(own, values):
+    own.add("a", values=values)
+    own.bring()
+    assert own.trimap("a") == np.where(np.asarray(pet(1)[1]) == 2, 2, 1).tolist()
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        Image.fromarray(np.array([[0, 1]], np.uint16)),
+        Image.fromarray(np.array([[0, 40000]], np.uint16)),
+        Image.fromarray(np.array([[False, True]])),
+        Image.fromarray(np.array([[[0, 0, 0], [0, 0, 1]]], np.uint8)),
+        Image.fromarray(np.array([[[0, 0, 0, 255], [255, 255, 255, 255]]], np.uint8)),
+        Image.fromarray(np.array([[[0, 255], [1, 255]]], np.uint8)),
+    ],
+    ids=["16 bit", "16 bit, large", "1 bit", "dark blue", "RGBA", "LA"],
+)
+def test_masks_of_any_mode_are_read(own, mask):
+    own.add("a")
+    mask.save(own.masks / "a.png")
+    own.bring()
+    assert own.trimap("a") == [[2, 1]]
+
+
+def test_a_palette_mask_counts_its_indices(own):
+    own.add("a")
+    mask = Image.new("P", (2, 1))
+    mask.putpalette([255, 255, 255, 0, 0, 0])
+    mask.putpixel((1, 0), 1)
+    mask.save(own.masks / "a.png")
+    own.bring()
+    assert own.trimap("a") == [[2, 1]]
+
+
+def test_pictures_keep_their_bytes(own):
+    own.add("a", ".jpg")
+    own.bring()
+    assert (own.target / "images" / "a.jpg").read_bytes() == (own.images / "a.jpg").read_bytes()
+
+
+def test_what_has_no_partner_or_cannot_be_read_is_reported_by_preprocess(own, tmp_path):
+    for number in range(12):
+        own.add(f"n{number}")
+    (own.images / "n3.png").unlink()
+    (own.masks / "n4.png").unlink()
+    (own.masks / "n5.png").write_bytes(b"")
+    own.bring()
+    with pytest.raises(InputError) as caught:
+        preprocess(own.target, tmp_path / "out", options())
+    for reason in ("n3 (picture: no such file)", "n4 (mask: no such file)", "n5 (mask: the file is empty)"):
+        assert reason in str(caught.value)
+
+
+def test_jpeg_masks_are_refused(own):
+    own.add("a")
+    Image.open(own.masks / "a.png").save(own.masks / "b.jpg")
+    assert "1 masks are JPEG, which changes values (b.jpg" in own.refusal()
+
+
+def test_a_turned_mask_is_brought_upright(own):
+    own.add("a")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.array([[0, 255]], np.uint8)).save(own.masks / "a.png", exif=exif)
+    own.bring()
+    assert own.trimap("a") == [[2], [1]]
+
+
+def test_samples_of_a_folder_have_no_group(own):
+    for number in range(12):
+        own.add(f"patient_{number}")
+    own.bring()
+    assert {sample.group for sample in read_catalog(own.target)} == {""}
+
+
+def test_hidden_files_and_folders_are_left_out(own):
+    own.add("a")
+    (own.images / "._a.png").write_bytes(b"")
+    (own.masks / ".DS_Store").write_bytes(b"")
+    (own.images / "more").mkdir()
+    assert own.bring() == 1
+
+
+@pytest.mark.parametrize("name", ["with some  spaces", "# 1", "ünïcode", "a.b"])
+def test_odd_names_are_not_lost(own, name):
+    for other in (name, "x1", "x2", "x3", "x5", "x8", "x9", "x10"):
+        own.add(other)
+    own.bring()
+    samples = read_catalog(own.target)
+    assert len(samples) == 8
+    assert all(sample.picture.is_file() and sample.mask.is_file() for sample in samples)
+
+
+def test_names_that_become_the_same_are_refused(own):
+    own.add("a b")
+    own.add("a_b")
+    assert "have the same name; rename one" in own.refusal()
+
+
+def test_a_missing_folder_is_named(own):
+    own.masks.rmdir()
+    assert own.refusal() == f"data.folder.masks: {own.masks} is not a folder"

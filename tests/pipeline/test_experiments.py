@@ -1,0 +1,202 @@
+"""``dvc exp run``: a changed number reruns what depends on it, and every comparison shows it."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from segkit.params import MODEL_NAMES
+from tests.pipeline.declarations import read_yaml
+from tests.pipeline.workspace import Workspace, checkpoint_metadata, stages_run
+
+pytestmark = pytest.mark.slow
+
+QUEUE_PATIENCE = 900  # seconds
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What one experiment ran, and what its checkpoints and its curves say."""
+
+    stages: list[str]
+    checkpoints: dict[str, dict]
+    epochs: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def lab(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A reproduced workspace in which the experiments of this file run one after another."""
+    root = tmp_path_factory.mktemp("experiments") / "lab"
+    yield reproduced.copy(root)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def experiment(lab: Workspace, name: str, setting: str) -> Experiment:
+    """Run one in the workspace, on top of what lies there."""
+    output = lab.dvc("exp", "run", "--name", name, "--set-param", setting).stdout
+    return Experiment(
+        stages_run(output),
+        {model: checkpoint_metadata(lab.root / f"models/{model}.safetensors") for model in MODEL_NAMES},
+        {model: epochs(lab, model) for model in MODEL_NAMES},
+    )
+
+
+def epochs(lab: Workspace, model: str) -> int:
+    """How many rows the curves of a model have."""
+    return len((lab.root / f"metrics/curves/{model}.csv").read_text().splitlines()) - 1
+
+
+@pytest.fixture(scope="module")
+def slower(lab: Workspace) -> Experiment:
+    return experiment(lab, "slower", "train.lr=1e-4")
+
+
+@pytest.fixture(scope="module")
+def wider(lab: Workspace, slower: Experiment) -> Experiment:
+    return experiment(lab, "wider", "unet.width=8")
+
+
+@pytest.fixture(scope="module")
+def shorter(lab: Workspace, wider: Experiment) -> Experiment:
+    return experiment(lab, "shorter", "++resnet34_unet.train.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def queued(lab: Workspace, shorter: Experiment) -> Iterator[str]:
+    """The name of an experiment that a queue worker has run; what the workspace held stays as it was."""
+    before = lab.git("status", "--porcelain")
+    lab.dvc("exp", "run", "--queue", "--name", "queued", "--set-param", "train.lr=1e-5", "train_unet")
+    try:
+        lab.dvc("queue", "start")
+        deadline = time.monotonic() + QUEUE_PATIENCE
+        while (status := _queue_status(lab, "queued")) not in ("Success", "Failed"):
+            assert time.monotonic() < deadline, f"the queued experiment is still {status}"
+            time.sleep(1)
+        assert status == "Success", lab.dvc("queue", "logs", "queued").stdout
+        assert lab.git("status", "--porcelain") == before
+        yield "queued"
+    finally:
+        lab.dvc("queue", "stop", "--kill", check=False)
+
+
+def _queue_status(lab: Workspace, name: str) -> str:
+    match = re.search(rf"\b{name}\b.*\b(\w+)\s*$", lab.dvc("queue", "status").stdout, re.MULTILINE)
+    assert match, "the experiment is not in the queue"
+    return match.group(1)
+
+
+def cached(lab: Workspace, experiment: str, stage: str, path: str) -> Path:
+    """Where DVC's cache holds an output of an experiment that was never put into the workspace."""
+    (reference,) = lab.git("for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{experiment}").split()
+    lock = lab.root.parent / f"{experiment}.lock"
+    lock.write_text(lab.git("show", f"{reference}:dvc.lock"))
+    (md5,) = (out["md5"] for out in read_yaml(lock)["stages"][stage]["outs"] if out["path"] == path)
+    return lab.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+def test_learning_rate_reruns_training_and_evaluation_only(slower: Experiment):
+    assert sorted(slower.stages) == sorted(
+        f"{kind}{name}" for kind in ("train_", "evaluate@") for name in MODEL_NAMES
+    )
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_learning_rate_from_the_command_line_arrives_as_a_number(slower: Experiment, name: str):
+    rate = slower.checkpoints[name]["train"]["lr"]
+    assert isinstance(rate, float) and rate == 1e-4
+
+
+def test_width_of_the_unet_leaves_the_other_model_alone(wider: Experiment, slower: Experiment):
+    assert sorted(wider.stages) == ["evaluate@unet", "train_unet"]
+    assert wider.checkpoints["unet"]["architecture"]["width"] == 8
+    assert wider.checkpoints["resnet34_unet"] == slower.checkpoints["resnet34_unet"]
+
+
+def test_override_for_one_model_leaves_the_other_model_alone(shorter: Experiment, wider: Experiment):
+    assert sorted(shorter.stages) == ["evaluate@resnet34_unet", "train_resnet34_unet"]
+    assert shorter.epochs == {"unet": 2, "resnet34_unet": 1}
+    recipe, recipe_before = (run.checkpoints["resnet34_unet"]["train"] for run in (shorter, wider))
+    assert recipe == recipe_before | {"epochs": 1}
+    assert shorter.checkpoints["unet"] == wider.checkpoints["unet"]
+
+
+def test_rate_that_yaml_writes_without_a_point_arrives_as_a_number(lab: Workspace, queued: str):
+    rate = checkpoint_metadata(cached(lab, queued, "train_unet", "models/unet.safetensors"))["train"]["lr"]
+    assert isinstance(rate, float) and rate == 1e-5
+
+
+def test_logs_of_a_queued_run_land_in_the_main_checkout(lab: Workspace, queued: str):
+    assert list((lab.root / "runs" / queued / "unet").glob("events.out.tfevents.*"))
+    assert (lab.root / "runs" / queued / "unet" / "timing.json").is_file()
+
+
+def test_logs_of_a_workspace_run_carry_the_name_of_the_experiment(lab: Workspace, slower: Experiment):
+    for name in MODEL_NAMES:
+        assert list((lab.root / "runs/slower" / name).glob("events.out.tfevents.*"))
+
+
+def test_temporary_run_leaves_the_workspace_alone_and_logs_to_it(lab: Workspace, shorter: Experiment):
+    before = lab.git("status", "--porcelain"), (lab.root / "dvc.lock").read_bytes()
+    output = lab.dvc(
+        "exp", "run", "--temp", "--name", "apart", "--set-param", "++unet.train.weight_decay=0.02"
+    ).stdout
+    assert sorted(stages_run(output)) == ["evaluate@unet", "train_unet"]
+    assert (lab.git("status", "--porcelain"), (lab.root / "dvc.lock").read_bytes()) == before
+    assert list((lab.root / "runs/apart/unet").glob("events.out.tfevents.*"))
+    metadata = checkpoint_metadata(cached(lab, "apart", "train_unet", "models/unet.safetensors"))
+    assert metadata["train"]["weight_decay"] == 0.02
+
+
+def test_metrics_diff_compares_both_models(lab: Workspace, slower: Experiment):
+    changes = json.loads(lab.dvc("metrics", "diff", "main", "slower", "--json").stdout)
+    for name in MODEL_NAMES:
+        change = changes[f"metrics/evaluate_{name}.json"][f"{name}.test.dice_global"]
+        assert change["diff"] == pytest.approx(change["new"] - change["old"])
+        assert f"{name}.train.best_valid_loss" in changes[f"metrics/train_{name}.json"]
+
+
+def test_params_diff_names_the_changed_number_alone(lab: Workspace, slower: Experiment):
+    changes = json.loads(lab.dvc("params", "diff", "main", "slower", "--json").stdout)
+    assert changes == {
+        "params.yaml": {"train.lr": {"old": 0.001, "new": 0.0001, "diff": pytest.approx(-0.0009)}}
+    }
+
+
+def test_plots_diff_writes_a_page_with_both_curves_and_paired_pictures(lab: Workspace, slower: Experiment):
+    plots = json.loads(lab.dvc("plots", "diff", "main", "slower", "--json").stdout)["data"]
+    for title, columns in (("Loss", ("train_loss", "valid_loss")), ("Dice", ("train_dice", "valid_dice"))):
+        (plot,) = plots[title]
+        lines = {(row["rev"], row["filename::field"]) for row in plot["content"]["data"]["values"]}
+        names = [f"{name}.csv::{column}" for name in MODEL_NAMES for column in columns]
+        assert lines == {(revision, name) for revision in ("main", "slower") for name in names}
+    for name in MODEL_NAMES:
+        pictures = plots[f"metrics/pictures/{name}/sample_01.png"]
+        assert sorted(picture["revisions"] for picture in pictures) == [["main"], ["slower"]]
+        assert all(Path(picture["url"]).is_file() for picture in pictures)
+    lab.dvc("plots", "diff", "main", "slower")
+    page = (lab.root / "dvc_plots/index.html").read_text()
+    assert all(f"metrics_pictures_{name}_sample_01.png" in page for name in MODEL_NAMES)
+
+
+def test_plots_leave_no_file_that_git_does_not_know(lab: Workspace, slower: Experiment):
+    lab.dvc("plots", "show")
+    assert [line for line in lab.git("status", "--porcelain").splitlines() if line.startswith("??")] == []
+
+
+def test_exp_show_lists_every_experiment_with_parameters_and_metrics(lab: Workspace, queued: str):
+    shown = json.loads(lab.dvc("exp", "show", "--json").stdout)
+    revisions = [
+        revision for entry in shown for group in entry["experiments"] or [] for revision in group["revs"]
+    ]
+    by_name = {revision["name"]: revision["data"] for revision in revisions}
+    assert {"slower", "wider", "shorter", "queued"} <= set(by_name)
+    rates = {name: data["params"]["params.yaml"]["data"]["train"]["lr"] for name, data in by_name.items()}
+    assert (rates["slower"], rates["queued"]) == (1e-4, 1e-5)
+    for name in MODEL_NAMES:
+        scores = by_name["slower"]["metrics"][f"metrics/evaluate_{name}.json"]["data"][name]
+        assert 0 <= scores["test"]["dice"] <= 1

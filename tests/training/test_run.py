@@ -1,0 +1,257 @@
+"""A whole training on a tiny set: what it writes, and that it writes the same again."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+
+import segkit
+from segkit.command import run_command
+from segkit.data.batches import plain_batches
+from segkit.data.normalize import Normalizer
+from segkit.data.packed import open_split
+from segkit.data.plan import read_plan
+from segkit.errors import InputError
+from segkit.files import digest, read_json
+from segkit.models.checkpoint import load_checkpoint
+from segkit.training.device import choose_precision
+from segkit.training.logbook import CURVE_COLUMNS
+from segkit.training.loop import Engine
+from segkit.training.run import create, train
+from tests.tiny import make_project, small_params
+
+CPU = torch.device("cpu")
+TRACKED = ("models/unet.safetensors", "metrics/train_unet.json", "metrics/curves/unet.csv")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    make_project(folder)
+    return folder / "data"
+
+
+@pytest.fixture
+def project(data, tmp_path, monkeypatch):
+    """An empty project with data; it is the working directory."""
+    (tmp_path / "data").symlink_to(data)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    return tmp_path
+
+
+def curves(project, name: str = "unet") -> list[dict[str, float]]:
+    with open(project / "metrics" / "curves" / f"{name}.csv", newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_it_writes_checkpoint_metrics_and_curves_that_agree(project, capsys):
+    line = train("unet", small_params(train__epochs=3))
+    written = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+    assert set(TRACKED) <= written
+    assert all(name.startswith("runs/workspace/unet/") for name in written - set(TRACKED))
+    rows = curves(project)
+    assert tuple(rows[0]) == CURVE_COLUMNS == ("epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert {row["lr"] for row in rows} == {0.001}
+    best = min(rows, key=lambda row: row["valid_loss"])
+    metrics = read_json(project / "metrics/train_unet.json")
+    assert metrics == {
+        "unet": {
+            "train": {
+                "epochs": 3,
+                "best_epoch": best["epoch"],
+                "best_valid_loss": pytest.approx(best["valid_loss"], rel=1e-5),
+                "best_valid_dice": pytest.approx(best["valid_dice"], rel=1e-5),
+                "stopped_early": False,
+                "parameters": sum(p.numel() for p in create("unet", small_params())[0].parameters()),
+            }
+        }
+    }
+    assert "models/unet.safetensors: valid Dice" in line and "of 3" in line
+    assert capsys.readouterr().out.count("epoch ") >= 3
+
+
+def test_the_checkpoint_says_everything_needed_to_use_it(project):
+    params = small_params(preprocess__normalize="dataset", seed=5, unet__train={"lr": 0.01})
+    train("unet", params)
+    metadata = load_checkpoint(project / "models/unet.safetensors").metadata
+    summary = read_json(project / "data/processed/summary.json")
+    assert metadata["model"] == "unet"
+    assert metadata["architecture"] == {"width": 4}
+    assert metadata["input_size"] == [32, 32]
+    assert metadata["normalize"] == {"kind": "dataset"} | summary["normalize"]["dataset"]
+    assert metadata["threshold"] == 0.5
+    assert metadata["classes"] == {"0": "background", "1": "foreground"}
+    assert (metadata["border"], metadata["seed"]) == ("foreground", 5)
+    assert metadata["train"] == {
+        "epochs": 2, "batch_size": 4, "lr": 0.01, "weight_decay": params.train.weight_decay,
+        "patience": params.train.patience, "precision": "fp32",
+    }  # fmt: skip
+    assert metadata["precision"] == "fp32"
+    assert metadata["pretrained"] is False
+    assert metadata["samples"] == {"none": 12, "combine": 12}
+    assert metadata["version"] == segkit.__version__
+    assert {len(fingerprint) for fingerprint in metadata["fingerprints"].values()} == {64}
+    result = read_json(project / "metrics/train_unet.json")["unet"]["train"]
+    assert metadata["valid"] == {
+        "loss": result["best_valid_loss"],
+        "dice": result["best_valid_dice"],
+        "epoch": result["best_epoch"],
+    }
+
+
+def test_the_same_training_elsewhere_writes_the_same_bytes(project, tmp_path_factory, monkeypatch):
+    train("unet", small_params())
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(project / "data", elsewhere / "data")
+    monkeypatch.chdir(elsewhere)
+    train("unet", small_params())
+    assert [digest(elsewhere / name) for name in TRACKED] == [digest(project / name) for name in TRACKED]
+
+
+def test_another_seed_trains_other_weights(project):
+    train("unet", small_params())
+    first = digest(project / "metrics/curves/unet.csv")
+    train("unet", small_params(seed=1))
+    assert digest(project / "metrics/curves/unet.csv") != first
+
+
+def test_the_fingerprint_of_the_data_follows_the_plan(project):
+    train("unet", small_params())
+    before = load_checkpoint(project / "models/unet.safetensors").metadata["fingerprints"]
+    (project / "data").unlink()
+    make_project(project, n_aug=2)
+    train("unet", small_params())
+    after = load_checkpoint(project / "models/unet.safetensors").metadata["fingerprints"]
+    assert after["data"] != before["data"]
+    assert after["code"] == before["code"]
+
+
+def test_the_weights_kept_are_those_of_the_lowest_validation_loss(project, monkeypatch):
+    losses, weights = [0.9, 0.5, 0.7, 0.6, 0.4], []
+
+    def validate(engine, batches):
+        weights.append({name: tensor.clone() for name, tensor in engine.model.state_dict().items()})
+        return losses[len(weights) - 1], 0.1 * len(weights)
+
+    monkeypatch.setattr(Engine, "validate", validate)
+    train("unet", small_params(train__epochs=5, train__patience=2))
+    result = read_json(project / "metrics/train_unet.json")["unet"]["train"]
+    assert (result["epochs"], result["best_epoch"], result["stopped_early"]) == (4, 2, True)
+    assert (result["best_valid_loss"], result["best_valid_dice"]) == (0.5, 0.2)
+    assert len(curves(project)) == 4
+    saved = load_checkpoint(project / "models/unet.safetensors").model.state_dict()
+    assert all(torch.equal(saved[name], tensor) for name, tensor in weights[1].items())
+    assert any(not torch.equal(saved[name], tensor) for name, tensor in weights[3].items())
+
+
+def test_the_saved_network_has_the_validation_loss_that_was_written(project):
+    params = small_params(train__lr=0.01, train__epochs=3)
+    train("unet", params)
+    checkpoint = load_checkpoint(project / "models/unet.safetensors")
+    engine = Engine(checkpoint.model, None, CPU, "fp32")
+    normalizer = Normalizer.from_metadata(checkpoint.metadata["normalize"])
+    valid = open_split(project / "data/processed", "valid")
+    loss, dice = engine.validate(plain_batches(valid, normalizer, batch_size=1, device=CPU))
+    assert checkpoint.metadata["valid"]["loss"] == pytest.approx(loss, rel=1e-4)
+    assert checkpoint.metadata["valid"]["dice"] == pytest.approx(dice, rel=1e-4)
+
+
+def test_it_learns(project):
+    train("unet", small_params(train__lr=0.01, train__epochs=12, unet__width=8))
+    rows = curves(project)
+    assert rows[-1]["train_loss"] < 0.5 * rows[0]["train_loss"]
+    assert max(row["valid_dice"] for row in rows) > 0.9
+
+
+def test_the_other_network_trains_too(project):
+    train("resnet34_unet", small_params(train__epochs=1))
+    checkpoint = load_checkpoint(project / "models/resnet34_unet.safetensors")
+    assert (checkpoint.metadata["model"], checkpoint.metadata["architecture"]) == ("resnet34_unet", {})
+    result = read_json(project / "metrics/train_resnet34_unet.json")["resnet34_unet"]["train"]
+    assert (result["epochs"], result["best_epoch"], result["parameters"]) == (1, 1, 21_827_073)
+    assert len(curves(project, "resnet34_unet")) == 1
+
+
+def test_logs_and_timings_lie_in_the_main_checkout_of_the_experiment(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
+    monkeypatch.setenv("DVC_EXP_NAME", "tall-hare")
+    train("unet", small_params(train__epochs=1))
+    folder = tmp_path / "main" / "runs" / "tall-hare" / "unet"
+    timing = read_json(folder / "timing.json")
+    assert (timing["device"], timing["precision"], timing["epochs"]) == ("cpu", "fp32", 1)
+    assert timing["seconds"] > 0 and timing["training_images_per_second"] > 0 and timing["peak_memory_bytes"] > 2**20
+    assert any(path.name.startswith("events.out.tfevents") for path in folder.iterdir())
+    assert not (project / "runs").exists()
+
+
+def test_the_precision_that_auto_chose_is_recorded(project):
+    train("unet", small_params(train__precision="auto", train__epochs=1))
+    metadata = load_checkpoint(project / "models/unet.safetensors").metadata
+    assert metadata["precision"] == choose_precision("auto", CPU)
+    assert metadata["train"]["precision"] == "auto"
+
+
+def test_weights_are_saved_in_float32_whatever_the_precision(project):
+    train("unet", small_params(train__precision="bf16", train__epochs=1))
+    weights = load_checkpoint(project / "models/unet.safetensors").model.state_dict()
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_a_training_that_diverges_is_one_line_and_leaves_no_checkpoint(project, capsys, monkeypatch):
+    monkeypatch.setattr("segkit.training.run.create", diverging)
+    assert run_command("train_unet", lambda: train("unet", small_params())) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert line.startswith("train_unet: unet, epoch 1: the loss is no longer finite (training nan, validation nan)")
+    assert not (project / "models").exists()
+
+
+def test_a_validation_that_diverges_is_refused_too(project, monkeypatch):
+    monkeypatch.setattr(Engine, "validate", lambda engine, batches: (float("inf"), 0.0))
+    with pytest.raises(InputError, match=r"epoch 1: the loss is no longer finite \(training 0\.\d+, validation inf\)"):
+        train("unet", small_params())
+
+
+def test_a_batch_too_small_for_batch_normalisation_is_refused_before_training(project):
+    with pytest.raises(InputError, match=r"train\.batch_size: a batch of 1 sample at 32x32 px"):
+        train("resnet34_unet", small_params(train__batch_size=1))
+
+
+def diverging(name, params):
+    model, architecture = create(name, params)
+    with torch.no_grad():
+        model.head.bias.fill_(float("nan"))
+    return model, architecture
+
+
+@pytest.mark.parametrize("missing", ["processed/summary.json", "processed/train/images.npy", "augmented/plan.csv"])
+def test_missing_data_are_named_with_what_to_run(project, tmp_path_factory, monkeypatch, missing):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(project / "data", elsewhere / "data")
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "data" / missing).unlink()
+    with pytest.raises(InputError, match=rf"data/{missing}.*run 'dvc repro"):
+        train("unet", small_params())
+
+
+def test_a_plan_of_another_training_set_is_refused(project, tmp_path_factory, monkeypatch):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    make_project(elsewhere, trainval=8)
+    shutil.copy(project / "data/augmented/plan.csv", elsewhere / "data/augmented/plan.csv")
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(InputError, match="does not fit a training set of 7 samples"):
+        train("unet", small_params())
+
+
+def test_tracked_files_name_no_place(project):
+    train("unet", small_params())
+    for name in TRACKED:
+        content = (project / name).read_bytes()
+        assert str(project).encode() not in content
+    assert json.loads((project / TRACKED[1]).read_text()).keys() == {"unet"}
+    assert len(read_plan(project / "data/augmented/plan.csv", 12)) == 24
