@@ -67,6 +67,7 @@ def small_params(**changes: Any) -> Params:
         "unet.width": 4,
         "train.epochs": 2,
         "train.batch_size": 4,
+        "train.lr": 0.001,
         "train.precision": "fp32",
         "runtime.device": "cpu",
         "runtime.workers": 1,
@@ -127,10 +128,12 @@ class RawSet:
         return self.folder / "annotations" / "trimaps" / f"{name}.png"
 
 
-def make_project(folder: Path, trainval: int = 14, test: int = 5, n_aug: int = 1, **changes: str) -> RawSet:
+def make_project(
+    folder: Path, trainval: int = 14, test: int = 5, n_aug: int = 1, size: tuple[int, int] = (32, 32), **changes: str
+) -> RawSet:
     """Raw, processed and augmented data where the stages leave them: ``folder/data``."""
     raw = RawSet(folder / "data/raw", trainval, test)
-    summary = preprocess(raw.folder, folder / "data/processed", options(**changes), workers=1)
+    summary = preprocess(raw.folder, folder / "data/processed", options(size, **changes), workers=1)
     plan = make_plan(summary["splits"]["train"]["images"], Augment("combine", n_aug))
     write_plan(folder / "data/augmented/plan.csv", plan)
     return raw

@@ -1,0 +1,244 @@
+"""Scores of a checkpoint, computed a second time with NumPy and Pillow alone."""
+
+import csv
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segkit.command import run_command
+from segkit.data.normalize import Normalizer
+from segkit.data.packed import read_samples
+from segkit.data.preprocess import IMAGENET
+from segkit.evaluation.evaluate import evaluate
+from segkit.files import digest, read_json
+from segkit.models import build
+from segkit.models.checkpoint import save_checkpoint
+from tests.tiny import make_project, small_params
+
+SIZE = (24, 32)  # below every picture's size, so that going back to it is plain bilinear interpolation
+DRAWN = 4  # pictures of each kind; drawing them takes longer than the scores
+SCORES = ("dice", "dice_global", "iou", "iou_global", "precision", "recall", "pixel_accuracy", "pixel_accuracy_batch")
+
+
+def write_checkpoint(folder, size=SIZE, normalizer=None, border="foreground") -> torch.nn.Module:
+    """A network of random weights that calls about half of all pixels foreground."""
+    torch.manual_seed(3)
+    model = build("unet", width=4).eval()
+    with torch.inference_mode():
+        logits = model(torch.randn(8, 3, *size))
+        model.head.bias[1] -= (logits[:, 1] - logits[:, 0]).median()
+    metadata = {
+        "model": "unet",
+        "architecture": {"width": 4},
+        "input_size": list(size),
+        "normalize": (normalizer or Normalizer("image")).as_metadata(),
+        "border": border,
+    }
+    save_checkpoint(folder / "models" / "unet.safetensors", model.state_dict(), metadata)
+    return model
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project with data and a checkpoint, evaluated once; ``raw``, ``model``, ``folder``, ``line``."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    raw = make_project(folder, trainval=24, test=17, size=SIZE)
+    made = SimpleNamespace(folder=folder, raw=raw, model=write_checkpoint(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("segkit.evaluation.evaluate.PICTURES", DRAWN)
+        made.line = evaluate("unet", params())
+    made.scores = read_json(folder / "metrics" / "evaluate_unet.json")["unet"]
+    with open(folder / "metrics" / "per_image" / "unet.csv", newline="") as file:
+        made.rows = list(csv.DictReader(file))
+    return made
+
+
+@pytest.fixture
+def copy(made, tmp_path, monkeypatch):
+    """The same project for a test to change; it is the working directory."""
+    for name in ("data", "models"):
+        shutil.copytree(made.folder / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("segkit.evaluation.evaluate.PICTURES", DRAWN)
+    return tmp_path
+
+
+def params(**changes):
+    return small_params(preprocess__size=list(SIZE), **changes)
+
+
+def probabilities(model: torch.nn.Module, picture: Image.Image) -> np.ndarray:
+    """What the network says of one picture, ``(H, W)``."""
+    pixels = np.asarray(picture.resize(SIZE[::-1], Image.Resampling.BILINEAR), dtype=np.float64) / 255
+    pixels = (pixels - pixels.mean()) / pixels.std()
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(pixels.transpose(2, 0, 1)[None]).float())
+    return logits.softmax(1)[0, 1].numpy()
+
+
+def tally(prediction: np.ndarray, truth: np.ndarray) -> list[int]:
+    """TP, FP, FN, TN."""
+    return [int((prediction & truth).sum()), int((prediction & ~truth).sum()),
+            int((~prediction & truth).sum()), int((~prediction & ~truth).sum())]  # fmt: skip
+
+
+def by_hand(made, names: list[str], original_size: bool = False) -> np.ndarray:
+    counts = []
+    for name in names:
+        picture, trimap = Image.open(made.raw.picture(name)), Image.open(made.raw.mask(name))
+        foreground = probabilities(made.model, picture)
+        if original_size:
+            foreground = np.asarray(Image.fromarray(foreground).resize(picture.size, Image.Resampling.BILINEAR))
+        else:
+            trimap = trimap.resize(SIZE[::-1], Image.Resampling.NEAREST)
+        counts.append(tally(foreground >= 0.5, np.asarray(trimap) != 2))
+    return np.array(counts)
+
+
+def expected_scores(counts: np.ndarray) -> dict[str, float]:
+    tp, fp, fn, tn = counts.sum(0)
+    each_tp, each_fp, each_fn, _ = counts.T
+    batches = [counts[start : start + 15] for start in range(0, len(counts), 15)]
+    return {
+        "dice": (2 * each_tp / (2 * each_tp + each_fp + each_fn)).mean(),
+        "dice_global": 2 * tp / (2 * tp + fp + fn),
+        "iou": (each_tp / (each_tp + each_fp + each_fn)).mean(),
+        "iou_global": tp / (tp + fp + fn),
+        "precision": tp / (tp + fp),
+        "recall": tp / (tp + fn),
+        "pixel_accuracy": (tp + tn) / counts.sum(),
+        "pixel_accuracy_batch": np.mean([batch[:, [0, 3]].sum() / batch.sum() for batch in batches]),
+    }
+
+
+@pytest.mark.parametrize("block", ["valid", "test", "test_original"])
+def test_the_scores_are_those_computed_by_hand(made, block):
+    names = made.raw.lists["trainval"][::10] if block == "valid" else made.raw.lists["test"]
+    counts = by_hand(made, names, original_size=block == "test_original")
+    assert min(counts.sum(0)) > 50  # a network that says something of everything
+    assert made.scores[block] == pytest.approx(expected_scores(counts) | {"images": len(names)}, abs=5e-4)
+
+
+def test_the_file_holds_the_blocks_and_scores_of_the_contract(made):
+    assert list(made.scores) == ["valid", "test", "test_original"]
+    for block, images in (("valid", 3), ("test", 17), ("test_original", 17)):
+        assert tuple(made.scores[block]) == (*SCORES, "images")
+        assert made.scores[block]["images"] == images
+    assert f"test Dice {made.scores['test']['dice']:.4f}" in made.line
+
+
+def test_the_scores_of_each_image_agree_with_the_means(made):
+    assert tuple(made.rows[0]) == ("split", "name", "group", "dice", "iou", "tp", "fp", "fn", "tn")
+    assert [row["name"] for row in made.rows] == made.raw.lists["test"]
+    assert {row["split"] for row in made.rows} == {"test"}
+    assert {row["group"] for row in made.rows} == {"cat", "big_dog"}
+    for name in ("dice", "iou"):
+        assert np.mean([float(row[name]) for row in made.rows]) == pytest.approx(made.scores["test"][name], abs=1e-6)
+    counts = np.array([[int(row[cell]) for cell in ("tp", "fp", "fn", "tn")] for row in made.rows])
+    assert expected_scores(counts) == pytest.approx({name: made.scores["test"][name] for name in SCORES})
+    assert {int(total) for total in counts.sum(1)} == {SIZE[0] * SIZE[1]}
+
+
+def pictures(folder) -> dict[str, str]:
+    return {path.name: digest(path) for path in (folder / "metrics" / "pictures" / "unet").iterdir()}
+
+
+def test_pictures_have_stable_names_and_can_be_opened(made):
+    names = [f"{kind}_{number:02d}.png" for kind in ("sample", "worst") for number in range(1, DRAWN + 1)]
+    assert sorted(pictures(made.folder)) == sorted([*names, "sample_overview.png", "worst_overview.png"])
+    for name in pictures(made.folder):
+        with Image.open(made.folder / "metrics" / "pictures" / "unet" / name) as picture:
+            picture.load()
+            assert picture.format == "PNG"
+            assert min(picture.size) > 100
+
+
+def test_a_second_evaluation_writes_the_same_bytes(made, copy):
+    evaluate("unet", params(runtime__workers=3))
+    for name in ("evaluate_unet.json", "per_image/unet.csv"):
+        assert digest(copy / "metrics" / name) == digest(made.folder / "metrics" / name)
+    assert pictures(copy) == pictures(made.folder)
+
+
+def test_the_worst_pictures_are_the_ones_of_lowest_dice(made, copy, monkeypatch):
+    drawn = []
+
+    def write_picture(path, original, prediction, name, dice):
+        drawn.append((path.name, name, dice))
+        return real(path, original, prediction, name, dice)
+
+    from segkit.evaluation import evaluate as module
+
+    real = module.write_picture
+    monkeypatch.setattr(module, "write_picture", write_picture)
+    evaluate("unet", params())
+    worst = [(name, dice) for file_name, name, dice in drawn if file_name.startswith("worst")]
+    scored = sorted((float(row["dice"]), row["name"]) for row in made.rows)
+    assert [dice for _, dice in worst] == pytest.approx([dice for dice, _ in scored[:DRAWN]], abs=1e-6)
+    fixed = [name for file_name, name, _ in drawn if file_name.startswith("sample")]
+    assert fixed == sorted(set(fixed), key=made.raw.lists["test"].index)
+    assert (fixed[0], fixed[-1]) == (made.raw.lists["test"][0], made.raw.lists["test"][-1])
+
+
+def test_a_lower_threshold_finds_more(made, copy):
+    evaluate("unet", params(evaluate__threshold=0.3))
+    lower = read_json(copy / "metrics/evaluate_unet.json")["unet"]
+    for block in ("valid", "test", "test_original"):
+        assert lower[block]["recall"] > made.scores[block]["recall"]
+
+
+def test_the_normalisation_is_the_checkpoint_s_own(made, copy):
+    numbers = tuple(IMAGENET["mean"]), tuple(IMAGENET["std"])
+    write_checkpoint(copy, normalizer=Normalizer("imagenet", *numbers))
+    evaluate("unet", params(preprocess__normalize="image"))
+    assert read_json(copy / "metrics/evaluate_unet.json")["unet"]["test"] != made.scores["test"]
+
+
+def test_ignored_borders_are_left_out_at_both_sizes(tmp_path, monkeypatch):
+    raw = make_project(tmp_path, size=SIZE, border="ignore")
+    write_checkpoint(tmp_path, border="ignore")
+    monkeypatch.chdir(tmp_path)
+    evaluate("unet", params(preprocess__border="ignore"))
+    with open(tmp_path / "metrics/per_image/unet.csv", newline="") as file:
+        for row, name in zip(csv.DictReader(file), raw.lists["test"], strict=True):
+            trimap = Image.open(raw.mask(name)).resize(SIZE[::-1], Image.Resampling.NEAREST)
+            used = int((np.asarray(trimap) != 3).sum())
+            assert sum(int(row[cell]) for cell in ("tp", "fp", "fn", "tn")) == used < SIZE[0] * SIZE[1]
+
+
+def refusal(capsys) -> str:
+    assert run_command("evaluate", lambda: evaluate("unet", params())) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    return line
+
+
+def test_a_checkpoint_of_another_size_is_refused(copy, capsys):
+    write_checkpoint(copy, size=(32, 32))
+    line = refusal(capsys)
+    assert "models/unet.safetensors was trained at [32, 32] px, but data/processed holds [24, 32] px" in line
+    assert not (copy / "metrics").exists()
+
+
+def test_a_missing_checkpoint_is_refused(copy, capsys):
+    (copy / "models/unet.safetensors").unlink()
+    assert "models/unet.safetensors is missing" in refusal(capsys)
+
+
+def test_a_raw_picture_that_vanished_is_named(copy, capsys):
+    name = read_samples(copy / "data/processed", "test")[2]["name"]
+    (copy / "data/raw/images" / f"{name}.jpg").unlink()
+    assert f"{name}.jpg or " in (line := refusal(capsys)) and "no such file" in line
+
+
+def test_packed_samples_that_the_raw_data_lacks_are_named(copy, capsys):
+    name = read_samples(copy / "data/processed", "test")[-1]["name"]
+    path = copy / "data/raw/annotations/test.txt"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith(f"{name} ")))
+    line = refusal(capsys)
+    assert "data/raw lacks 1 samples of the packed data" in line and name in line

@@ -1,0 +1,37 @@
+"""The table for a person."""
+
+import pytest
+
+from segkit.errors import InputError
+from segkit.evaluation.results import results
+from segkit.files import write_json
+from segkit.params import MODEL_NAMES
+
+
+def write_scores(folder, name: str, dice: float) -> None:
+    block = {"dice": dice, "iou": 0.5, "precision": 0.25, "recall": 0.75, "pixel_accuracy": 1.0, "images": 3669}
+    write_json(folder / f"evaluate_{name}.json", {name: dict.fromkeys(("valid", "test", "test_original"), block)})
+
+
+def test_both_models_are_rows_of_a_markdown_table(tmp_path):
+    for name, dice in zip(MODEL_NAMES, (0.91, 0.92), strict=True):
+        write_scores(tmp_path, name, dice)
+    lines = results(tmp_path).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 2 * 3
+    assert {line.count("|") for line in table} == {8}
+    assert "| unet | 3,669 test | 0.9100 | 0.5000 | 0.2500 | 0.7500 | 1.0000 |" in table
+    assert "| resnet34_unet | 3,669 test, original size | 0.9200 | 0.5000 | 0.2500 | 0.7500 | 1.0000 |" in table
+
+
+def test_one_model_alone_is_shown_with_its_own_places(tmp_path):
+    write_scores(tmp_path, "resnet34_unet", 0.5)
+    text = results(tmp_path)
+    assert "models/resnet34_unet.safetensors" in text
+    assert "models/unet.safetensors" not in text
+    assert "| unet |" not in text
+
+
+def test_nothing_evaluated_says_what_to_run(tmp_path):
+    with pytest.raises(InputError, match=r"no .*evaluate_\*\.json here; run 'make repro'"):
+        results(tmp_path)
