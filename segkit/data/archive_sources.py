@@ -97,9 +97,7 @@ def at(address: str, cache: Path, pause: Callable[[float], None]) -> FolderSourc
         return FolderSource(Path(urllib.request.url2pathname(parts.path)))
     if parts.scheme in ("http", "https") and parts.hostname:
         return WebSource(address, cache, pause)
-    raise InputError(
-        "not an address of the form https://HOST/PATH, http://HOST/PATH, file:///FOLDER or /FOLDER"
-    )
+    raise InputError("not an address of the form https://HOST/PATH, http://HOST/PATH, file:///FOLDER or /FOLDER")
 
 
 def parse_sums(content: bytes) -> dict[str, Checksum]:

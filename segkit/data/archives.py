@@ -82,9 +82,7 @@ def extract(
     folder. Errors of the disk (full, no permission) are raised as OSError.
     """
     if not hasattr(tarfile, "data_filter"):
-        raise InputError(
-            f"Python {platform.python_version()} cannot unpack {archive.name} safely; use 3.11.4 or newer"
-        )
+        raise InputError(f"Python {platform.python_version()} cannot unpack {archive.name} safely; use 3.11.4 or newer")
     require_gzip(archive)
     with gzip.open(archive, "rb") as unpacked:
         stream = _BoundedReader(unpacked, max_bytes + max_members * _OVERHEAD + _LONGEST_READ)
@@ -100,9 +98,7 @@ def extract(
             while stream.read(_LONGEST_READ):
                 pass  # gzip compares its checksum when it reaches the end
         except _DAMAGE as error:
-            raise InputError(
-                f"{archive.name} is damaged or cut off ({_one_line(error)}); fetch it again"
-            ) from None
+            raise InputError(f"{archive.name} is damaged or cut off ({_one_line(error)}); fetch it again") from None
         except _Refused as error:
             raise InputError(f"{archive.name}: {error}; this is not the expected archive") from None
 

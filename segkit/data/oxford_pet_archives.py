@@ -135,9 +135,7 @@ def _get_and_unpack(
             if last_try or not continued:
                 raise
             # Bytes from before, perhaps of an older file on the server, may be to blame.
-            print(
-                f"{archive.name}: the continued download is not sound; fetching all of it again", flush=True
-            )
+            print(f"{archive.name}: the continued download is not sound; fetching all of it again", flush=True)
     return path
 
 
@@ -152,9 +150,7 @@ def _verify_and_unpack(archive: Archive, path: Path, checksum: Checksum | None, 
     own = staging / archive.name
     files.remove(own)
     own.mkdir()
-    archives.extract(
-        path, own, max_bytes=archive.max_unpacked, max_members=MAX_MEMBERS, skip=_is_resource_fork
-    )
+    archives.extract(path, own, max_bytes=archive.max_unpacked, max_members=MAX_MEMBERS, skip=_is_resource_fork)
     folder = own / archive.folder
     missing = [pattern for pattern in archive.contents if not any(folder.glob(pattern))]
     if missing:

@@ -83,9 +83,7 @@ def _refuse(faults: dict[str, str], statistics: dict[str, list[Packed]], options
             raise InputError(f"every pixel of the {split} set is ignored; set preprocess.border to foreground")
 
 
-def _pack_split(
-    folder: Path, samples: list[Sample], options: Preprocess, workers: int, progress: Any
-) -> list[Packed]:
+def _pack_split(folder: Path, samples: list[Sample], options: Preprocess, workers: int, progress: Any) -> list[Packed]:
     """Write ``images.npy`` and ``masks.npy`` of the usable samples, in order; return one result a sample."""
     folder.mkdir()
     height, width = options.size

@@ -35,9 +35,7 @@ def overlay(picture: Image.Image, mask: np.ndarray, prediction: np.ndarray) -> n
     return pixels.round().astype(np.uint8)
 
 
-def write_picture(
-    path: Path, original: Original, prediction: np.ndarray, name: str, dice: float
-) -> tuple[Tile, Tile]:
+def write_picture(path: Path, original: Original, prediction: np.ndarray, name: str, dice: float) -> tuple[Tile, Tile]:
     """One PNG: picture, truth, and the overlay, with name and Dice; returns picture and overlay as tiles."""
     result = overlay(original.picture, original.mask, prediction)
     tiles = [

@@ -72,23 +72,14 @@ def train(name: str, params: Params, paths: Paths | None = None) -> str:
         "stopped_early": len(logbook.rows) < recipe.epochs,
         "parameters": parameters,
     }
-    metadata = {
-        "model": name,
-        "architecture": architecture,
-        "input_size": data.summary["size"],
-        "normalize": data.normalizer.as_metadata(),
-        "threshold": heads.DEFAULT_THRESHOLD,
-        "classes": {"0": "background", "1": "foreground"},
-        "border": data.summary["border"],
-        "seed": params.seed,
-        "train": as_dict(recipe),
-        "pretrained": getattr(getattr(params, name), "pretrained", False),
-        "samples": data.batches.plan.summary(),
-        "precision": precision,
-        "fingerprints": {"data": data_fingerprint(data.summary, paths.plan), "code": code_fingerprint()},
-        "valid": {"loss": stopping.best_loss, "dice": stopping.best_dice, "epoch": stopping.best_epoch + 1},
-        "version": segkit.__version__,
-    }
+    metadata = (
+        {"model": name, "architecture": architecture}
+        | _provenance(name, params, recipe, data, paths)
+        | {
+            "precision": precision,
+            "valid": {"loss": stopping.best_loss, "dice": stopping.best_dice, "epoch": stopping.best_epoch + 1},
+        }
+    )
     checkpoint = paths.models / f"{name}.safetensors"
     save_checkpoint(checkpoint, stopping.best_weights, metadata)
     logbook.write_curves(paths.metrics / "curves" / f"{name}.csv")
@@ -143,10 +134,25 @@ def _open_data(params: Params, recipe: Train, paths: Paths, device: torch.device
     training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
     normalizer = Normalizer.from_summary(params.preprocess.normalize, summary)
     plan = read_plan(paths.plan, len(training))
-    batches = TrainingBatches(
-        training, plan, normalizer, seed=params.seed, batch_size=recipe.batch_size, device=device
-    )
+    batches = TrainingBatches(training, plan, normalizer, seed=params.seed, batch_size=recipe.batch_size, device=device)
     return TrainingData(summary, normalizer, batches, validation)
+
+
+def _provenance(name: str, params: Params, recipe: Train, data: TrainingData, paths: Paths) -> dict[str, Any]:
+    """What a checkpoint says of the data, the recipe and the code that it comes from."""
+    return {
+        "input_size": data.summary["size"],
+        "normalize": data.normalizer.as_metadata(),
+        "threshold": heads.DEFAULT_THRESHOLD,
+        "classes": {"0": "background", "1": "foreground"},
+        "border": data.summary["border"],
+        "seed": params.seed,
+        "train": as_dict(recipe),
+        "pretrained": getattr(getattr(params, name), "pretrained", False),
+        "samples": data.batches.plan.summary(),
+        "fingerprints": {"data": data_fingerprint(data.summary, paths.plan), "code": code_fingerprint()},
+        "version": segkit.__version__,
+    }
 
 
 def _refuse_lonely_values(model: nn.Module, data: TrainingData) -> None:

@@ -101,8 +101,9 @@ def test_the_draws_cover_their_ranges_and_do_not_leave_them():
 
 def test_light_flip_and_shift_are_drawn_independently():
     draws = draw(Plan(np.zeros(20_000, int), np.ones(20_000, int)), seed=0, epoch=0)
-    columns = np.stack([draws.shift_x, draws.shift_y, draws.angle, draws.flip_x, draws.brightness, draws.contrast])
-    assert np.abs(np.corrcoef(columns) - np.eye(6)).max() < 0.03
+    lit = draws.brightness != 0
+    columns = [draws.shift_x, draws.shift_y, draws.angle, draws.flip_x, draws.brightness, draws.contrast, lit]
+    assert np.abs(np.corrcoef(np.stack(columns)) - np.eye(7)).max() < 0.03
 
 
 def test_originals_are_left_alone_and_flips_only_flip():

@@ -1,5 +1,6 @@
 """dvc.yaml tells the truth: what a stage declares is what it runs, reads and writes."""
 
+import importlib
 import json
 import sys
 
@@ -44,6 +45,11 @@ def test_stage_says_what_it_does(stage: Stage):
 def test_declared_params_exist(stage: Stage):
     for key in stage.params:
         lookup(PARAMS, key)
+
+
+@each_stage
+def test_declared_params_are_those_that_the_stage_guards_against_edits(stage: Stage):
+    assert set(importlib.import_module(f"stages.{stage.script}").KEYS) == stage.params
 
 
 @each_stage

@@ -21,6 +21,7 @@ TIMEOUT = 900  # seconds; a busy machine is no failure
 TINY = {
     "data.source": "synthetic",
     "data.synthetic.samples": 30,
+    "data.synthetic.test_share": 0.25,
     "data.synthetic.min_side": 48,
     "data.synthetic.max_side": 64,
     "preprocess.size": 32,

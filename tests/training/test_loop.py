@@ -64,6 +64,8 @@ def test_training_separates_two_colours(channels, precision):
 def test_loss_and_dice_are_means_over_pixels_and_images_not_over_batches():
     batches = [batch(5, seed=1), batch(1, seed=2), batch(2, seed=3)]
     learner = engine(lr=0.0)
+    learner.model[0].weight.data = torch.tensor([0.5, 3.0, -0.5]).view(1, 3, 1, 1)  # right about most pixels
+    assert 0.5 < expected(learner.model, batches)[1] < 0.95
     assert learner.train(batches, steps=3, label="x") == pytest.approx(expected(learner.model, batches), rel=1e-5)
     assert learner.validate(batches) == pytest.approx(expected(learner.model, batches), rel=1e-5)
 
