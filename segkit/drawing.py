@@ -67,6 +67,6 @@ def mask_pixels(mask: np.ndarray) -> np.ndarray:
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    while text and font.getlength(text) > width:
+    while text not in ("", "…") and font.getlength(text) > width:
         text = text[:-2].rstrip("…") + "…"
     return text

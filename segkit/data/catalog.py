@@ -67,7 +67,7 @@ def _sample(raw: Path, name: str, split: str, breeds: bool) -> Sample:
 def _names(path: Path) -> list[str]:
     """First word of each line, comments and blank lines left out."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}); run 'dvc repro download' again") from None
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]

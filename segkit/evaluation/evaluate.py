@@ -60,9 +60,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
         )
     predictor, threshold = Predictor(checkpoint, device), params.evaluate.threshold
     rows = read_samples(paths.processed, "test")
-    test = TestSet(
-        open_split(paths.processed, "test"), rows, find_originals(paths.raw, rows), checkpoint.metadata["border"]
-    )
+    test = TestSet(open_split(paths.processed, "test"), rows, find_originals(paths.raw, rows), summary["border"])
     valid_counts = score_split(predictor, open_split(paths.processed, "valid"), threshold)
     test_counts, original_counts = score_test(predictor, test, threshold, params.runtime.workers or cores())
 

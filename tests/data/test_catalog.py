@@ -37,6 +37,10 @@ def test_every_tenth_of_trainval_starting_with_the_first_is_validation(lists):
     assert found["test"] == ["t_1"]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(lists):
+    assert split_names(lists("\ufeffa_0 1 1 1\na_1 1 1 1\n"))["valid"] == ["a_0"]
+
+
 @pytest.mark.parametrize(("trainval", "train", "valid"), [(3680, 3312, 368), (2, 1, 1), (10, 9, 1), (11, 9, 2)])
 def test_the_sizes_of_the_splits(lists, trainval, train, valid):
     found = split_names(lists("".join(f"a_{i}\n" for i in range(trainval))))

@@ -69,9 +69,7 @@ def fetch(tmp_path):
     """Call fetch_and_extract without pauses; ``fetch.target`` and ``fetch.cache`` are its folders."""
 
     def fetch(*urls: str) -> str:
-        return oxford_pet_archives.fetch_and_extract(
-            fetch.target, urls, fetch.cache, pause=lambda seconds: None
-        )
+        return oxford_pet_archives.fetch_and_extract(fetch.target, urls, fetch.cache, pause=lambda seconds: None)
 
     fetch.target, fetch.cache = tmp_path / "target", tmp_path / "cache"
     return fetch

@@ -80,3 +80,7 @@ def test_a_caption_too_long_for_its_tile_is_cut():
         sheet([[Tile(np.zeros((9, 9), np.uint8), long)]], tile=60).size
         == sheet([[Tile(np.zeros((9, 9), np.uint8), "a")]], tile=60).size
     )
+
+
+def test_a_caption_that_no_tile_can_hold_does_not_hang():
+    assert sheet([[Tile(np.zeros((4, 4), np.uint8), "long")]], tile=6).width == 18

@@ -51,9 +51,7 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Dotted keys of a nested mapping; an empty mapping counts as a value."""
     found = {}
     for key, value in tree.items():
-        found |= (
-            leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
-        )
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
     return found
 
 

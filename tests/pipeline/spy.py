@@ -38,9 +38,7 @@ def keys_read(stage: str, *arguments: str) -> list[str]:
     read: set[str] = set()
     sys.argv = [stage, *arguments]
     importlib.import_module(f"stages.{stage}").work(spied(params.load(), read))
-    inherited = {
-        key.partition(".")[2] for key in read if key.split(".")[0] in MODEL_NAMES and ".train." in key
-    }
+    inherited = {key.partition(".")[2] for key in read if key.split(".")[0] in MODEL_NAMES and ".train." in key}
     return sorted(read | inherited)
 
 

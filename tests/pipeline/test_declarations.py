@@ -107,9 +107,7 @@ def test_stages_read_no_parameter_that_they_do_not_declare(private: Workspace):
     read = json.loads(output.splitlines()[-1])
     assert sorted(read) == sorted(DECLARED)
     undeclared = {
-        name: [
-            key for key in keys if not key.startswith("runtime.") and not covers(DECLARED[name].params, key)
-        ]
+        name: [key for key in keys if not key.startswith("runtime.") and not covers(DECLARED[name].params, key)]
         for name, keys in read.items()
     }
     assert {name: keys for name, keys in undeclared.items() if keys} == {}

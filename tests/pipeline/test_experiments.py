@@ -100,9 +100,7 @@ def cached(lab: Workspace, experiment: str, stage: str, path: str) -> Path:
 
 
 def test_learning_rate_reruns_training_and_evaluation_only(slower: Experiment):
-    assert sorted(slower.stages) == sorted(
-        f"{kind}{name}" for kind in ("train_", "evaluate@") for name in MODEL_NAMES
-    )
+    assert sorted(slower.stages) == sorted(f"{kind}{name}" for kind in ("train_", "evaluate@") for name in MODEL_NAMES)
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
@@ -142,9 +140,7 @@ def test_logs_of_a_workspace_run_carry_the_name_of_the_experiment(lab: Workspace
 
 def test_temporary_run_leaves_the_workspace_alone_and_logs_to_it(lab: Workspace, shorter: Experiment):
     before = lab.git("status", "--porcelain"), (lab.root / "dvc.lock").read_bytes()
-    output = lab.dvc(
-        "exp", "run", "--temp", "--name", "apart", "--set-param", "++unet.train.weight_decay=0.02"
-    ).stdout
+    output = lab.dvc("exp", "run", "--temp", "--name", "apart", "--set-param", "++unet.train.weight_decay=0.02").stdout
     assert sorted(stages_run(output)) == ["evaluate@unet", "train_unet"]
     assert (lab.git("status", "--porcelain"), (lab.root / "dvc.lock").read_bytes()) == before
     assert list((lab.root / "runs/apart/unet").glob("events.out.tfevents.*"))
@@ -162,9 +158,7 @@ def test_metrics_diff_compares_both_models(lab: Workspace, slower: Experiment):
 
 def test_params_diff_names_the_changed_number_alone(lab: Workspace, slower: Experiment):
     changes = json.loads(lab.dvc("params", "diff", "main", "slower", "--json").stdout)
-    assert changes == {
-        "params.yaml": {"train.lr": {"old": 0.001, "new": 0.0001, "diff": pytest.approx(-0.0009)}}
-    }
+    assert changes == {"params.yaml": {"train.lr": {"old": 0.001, "new": 0.0001, "diff": pytest.approx(-0.0009)}}}
 
 
 def test_plots_diff_writes_a_page_with_both_curves_and_paired_pictures(lab: Workspace, slower: Experiment):
@@ -190,9 +184,7 @@ def test_plots_leave_no_file_that_git_does_not_know(lab: Workspace, slower: Expe
 
 def test_exp_show_lists_every_experiment_with_parameters_and_metrics(lab: Workspace, queued: str):
     shown = json.loads(lab.dvc("exp", "show", "--json").stdout)
-    revisions = [
-        revision for entry in shown for group in entry["experiments"] or [] for revision in group["revs"]
-    ]
+    revisions = [revision for entry in shown for group in entry["experiments"] or [] for revision in group["revs"]]
     by_name = {revision["name"]: revision["data"] for revision in revisions}
     assert {"slower", "wider", "shorter", "queued"} <= set(by_name)
     rates = {name: data["params"]["params.yaml"]["data"]["train"]["lr"] for name, data in by_name.items()}

@@ -18,9 +18,7 @@ PETS = Path(os.environ.get("SEGKIT_PETS3") or ROOT.parent / "shared" / "data" / 
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not (PETS / "images.tar.gz").is_file(), reason="set SEGKIT_PETS3 to the folder of the archives"
-    ),
+    pytest.mark.skipif(not (PETS / "images.tar.gz").is_file(), reason="set SEGKIT_PETS3 to the folder of the archives"),
 ]
 
 
@@ -47,9 +45,7 @@ def pets(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_official_split_is_kept_and_every_tenth_picture_validates(pets: Workspace):
     samples = table(pets.root / "data/processed/samples.csv")
     assert Counter(sample["split"] for sample in samples) == {"train": 270, "valid": 30, "test": 298}
-    named = [
-        line.split()[0] for line in (pets.root / "data/raw/annotations/trainval.txt").read_text().splitlines()
-    ]
+    named = [line.split()[0] for line in (pets.root / "data/raw/annotations/trainval.txt").read_text().splitlines()]
     assert [sample["name"] for sample in samples if sample["split"] == "valid"] == named[::10]
     assert all(sample["group"] for sample in samples)
 
@@ -68,8 +64,6 @@ def test_every_real_test_picture_has_its_line_and_some_have_their_picture(pets: 
     lines = table(pets.root / f"metrics/per_image/{name}.csv")
     samples = table(pets.root / "data/processed/samples.csv")
     assert len(lines) == 298
-    assert [line["name"] for line in lines] == [
-        sample["name"] for sample in samples if sample["split"] == "test"
-    ]
+    assert [line["name"] for line in lines] == [sample["name"] for sample in samples if sample["split"] == "test"]
     pictures = {path.name for path in (pets.root / "metrics/pictures" / name).iterdir()}
     assert {f"{kind}_{number:02d}.png" for kind in ("sample", "worst") for number in range(1, 13)} <= pictures

@@ -137,9 +137,7 @@ def test_dvc_stops_at_the_stage_that_refuses_and_goes_on_when_mended(private: Wo
     private.edit({"augment.type": "flip", "augment.n_aug": 3})
     refused = private.dvc("repro", check=False)
     assert refused.returncode != 0
-    assert [
-        line for line in refused.stderr.splitlines() if line.startswith("augment: params.yaml: augment.n_aug")
-    ]
+    assert [line for line in refused.stderr.splitlines() if line.startswith("augment: params.yaml: augment.n_aug")]
     assert "exited with 2" in refused.stderr and "Traceback" not in refused.stderr
     private.git("checkout", "--quiet", "params.yaml")
     assert private.dvc("repro").returncode == 0

@@ -56,9 +56,7 @@ class Workspace:
             command, cwd=self.root, env=self.env | env, capture_output=True, text=True, timeout=TIMEOUT
         )
         if check and result.returncode:
-            raise AssertionError(
-                f"{command} exited with {result.returncode}\n{result.stdout}\n{result.stderr}"
-            )
+            raise AssertionError(f"{command} exited with {result.returncode}\n{result.stdout}\n{result.stderr}")
         return result
 
     def dvc(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -99,9 +97,7 @@ class Workspace:
 def environment(folder: Path) -> dict[str, str]:
     """The environment of commands, out of reach of the settings of the user who runs the tests."""
     names = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "SEGKIT_"))
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "SEGKIT_"))}
     return inherited | {
         # `python` in dvc.yaml is the one that runs the tests.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -136,15 +132,9 @@ def _files() -> list[Path]:
         return [Path(name) for name in listing.stdout.split("\0") if name]
     # A downloaded archive is no git repository; then what the pipeline needs is known by name.
     folders = ("segkit", "stages", "tests", ".dvc")
-    found = [
-        path for folder in folders for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts
-    ]
-    found = [
-        path for path in found if path.relative_to(ROOT).parts[:2] not in {(".dvc", "cache"), (".dvc", "tmp")}
-    ]
-    found += [
-        ROOT / name for name in ("params.yaml", "dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore")
-    ]
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
+    found = [path for path in found if path.relative_to(ROOT).parts[:2] not in {(".dvc", "cache"), (".dvc", "tmp")}]
+    found += [ROOT / name for name in ("params.yaml", "dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore")]
     return [path.relative_to(ROOT) for path in found]
 
 
