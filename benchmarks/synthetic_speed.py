@@ -19,7 +19,7 @@ import numpy as np
 import PIL
 
 from segkit.command import run_command
-from segkit.data import synthetic
+from segkit.data.sources import synthetic
 from segkit.params import Synthetic
 
 

@@ -14,18 +14,18 @@ def download(params: Params, target: Path) -> str:
     """
     with atomic_folder(target) as folder:
         if params.data.source == "synthetic":
-            from segkit.data.synthetic import write
+            from segkit.data.sources.synthetic import write
 
             write(folder, params.data.synthetic, params.seed, params.runtime.workers)
             origin = "drawn"
         elif params.data.source == "oxford_pet":
-            from segkit.data.oxford_pet_archives import fetch_and_extract
+            from segkit.data.sources.oxford_pet import fetch_and_extract
 
             origin = "from " + fetch_and_extract(
                 folder, params.data.oxford_pet.urls, main_checkout() / ".segkit" / "downloads"
             )
         else:
-            from segkit.data.folder import import_folder
+            from segkit.data.sources.folder import import_folder
 
             origin = f"from {params.data.folder.images}"
             import_folder(folder, params.data.folder)

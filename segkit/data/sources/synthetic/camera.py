@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from segkit.data.synthetic import difficulty
-from segkit.data.synthetic.coat import pick
-from segkit.data.synthetic.texture import Field, ramp
+from segkit.data.sources.synthetic import difficulty
+from segkit.data.sources.synthetic.coat import pick
+from segkit.data.sources.synthetic.texture import Field, ramp
 
 Generator = np.random.Generator
 Pixels = NDArray[np.float32]

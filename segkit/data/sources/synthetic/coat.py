@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from segkit.data.synthetic.breeds import COAT_COLOURS, EYE_COLOURS, WHITE, Breed
-from segkit.data.synthetic.shapes import Colour, Limb, Shape, ellipse, fluffy
+from segkit.data.sources.synthetic.breeds import COAT_COLOURS, EYE_COLOURS, WHITE, Breed
+from segkit.data.sources.synthetic.shapes import Colour, Limb, Shape, ellipse, fluffy
 
 Generator = np.random.Generator
 

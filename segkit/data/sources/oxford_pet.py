@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segkit import files
-from segkit.data import archive_sources, archives
-from segkit.data.archive_sources import SUMS_NAME, Checksum, FolderSource, WebSource, parse_sums
+from segkit.data.sources import addresses, archives
+from segkit.data.sources.addresses import SUMS_NAME, Checksum, FolderSource, WebSource, parse_sums
 from segkit.errors import InputError
 
 
@@ -110,7 +110,7 @@ def _staging(target: Path) -> Iterator[Path]:
 
 def _from_address(address: str, staging: Path, cache: Path, pause: Callable[[float], None]) -> str:
     """Unpack both archives into ``staging``; returns what verified them."""
-    source = archive_sources.at(address, cache, pause)
+    source = addresses.at(address, cache, pause)
     checksums, verified = _checksums(source)
     for archive in ARCHIVES:
         path = _get_and_unpack(archive, source, checksums.get(archive.name), staging)

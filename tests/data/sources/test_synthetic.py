@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.data import synthetic
-from segkit.data.synthetic.breeds import BREEDS
-from segkit.data.synthetic.layout import line, name, split
-from segkit.data.synthetic.picture import POSE_SHARES, Picture, paint
+from segkit.data.sources import synthetic
+from segkit.data.sources.synthetic.breeds import BREEDS
+from segkit.data.sources.synthetic.layout import line, name, split
+from segkit.data.sources.synthetic.picture import POSE_SHARES, Picture, paint
 from segkit.params import Synthetic
 
 OPTIONS = Synthetic(samples=30, test_share=0.3, min_side=64, max_side=112)
@@ -121,9 +121,9 @@ def test_border_is_a_thin_band_around_the_pet(pictures: list[Picture]) -> None:
 
 
 def test_occluders_are_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.data.synthetic.difficulty.OCCLUDER", 0.0)
+    monkeypatch.setattr("segkit.data.sources.synthetic.difficulty.OCCLUDER", 0.0)
     bare = [np.asarray(paint(SEED, index, 96, 96).trimap) != 2 for index in range(40)]
-    monkeypatch.setattr("segkit.data.synthetic.difficulty.OCCLUDER", 1.0)
+    monkeypatch.setattr("segkit.data.sources.synthetic.difficulty.OCCLUDER", 1.0)
     covered = [np.asarray(paint(SEED, index, 96, 96).trimap) != 2 for index in range(40)]
     hidden = [(one & ~two).sum() / one.sum() for one, two in zip(bare, covered, strict=True)]
     assert sum(share > 0.01 for share in hidden) > 10

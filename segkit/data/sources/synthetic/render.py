@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from segkit.data.synthetic import difficulty
-from segkit.data.synthetic.coat import Coat
-from segkit.data.synthetic.shapes import Canvas, Shape
-from segkit.data.synthetic.texture import Field, hair, noise
+from segkit.data.sources.synthetic import difficulty
+from segkit.data.sources.synthetic.coat import Coat
+from segkit.data.sources.synthetic.shapes import Canvas, Shape
+from segkit.data.sources.synthetic.texture import Field, hair, noise
 
 Generator = np.random.Generator
 Pixels = NDArray[np.float32]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from loopback import Site, member, pack, serve
 
-from segkit.data import oxford_pet_archives
+from segkit.data.sources import oxford_pet
 from segkit.errors import InputError
 
 IMAGES, ANNOTATIONS = "images.tar.gz", "annotations.tar.gz"
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REAL = Path(os.environ.get("SEGKIT_PETS3") or ROOT.parent / "shared" / "data" / "pets3")
 
 TINY = {
@@ -69,7 +69,7 @@ def fetch(tmp_path):
     """Call fetch_and_extract without pauses; ``fetch.target`` and ``fetch.cache`` are its folders."""
 
     def fetch(*urls: str) -> str:
-        return oxford_pet_archives.fetch_and_extract(fetch.target, urls, fetch.cache, pause=lambda seconds: None)
+        return oxford_pet.fetch_and_extract(fetch.target, urls, fetch.cache, pause=lambda seconds: None)
 
     fetch.target, fetch.cache = tmp_path / "target", tmp_path / "cache"
     return fetch
@@ -78,9 +78,9 @@ def fetch(tmp_path):
 @pytest.fixture
 def official(monkeypatch, site):
     """Take the loopback server for the official one, and the tiny archives for the official ones."""
-    monkeypatch.setattr(oxford_pet_archives, "OFFICIAL_HOSTS", frozenset({"127.0.0.1"}))
+    monkeypatch.setattr(oxford_pet, "OFFICIAL_HOSTS", frozenset({"127.0.0.1"}))
     digests = {name: hashlib.md5(content).hexdigest() for name, content in TINY.items()}
-    monkeypatch.setattr(oxford_pet_archives, "OFFICIAL_MD5", digests)
+    monkeypatch.setattr(oxford_pet, "OFFICIAL_MD5", digests)
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
@@ -159,12 +159,12 @@ def test_an_official_archive_with_another_md5_is_refused_and_not_kept(site, fetc
 
 
 def test_the_official_table_is_the_published_one():
-    assert oxford_pet_archives.OFFICIAL_MD5 == {
+    assert oxford_pet.OFFICIAL_MD5 == {
         IMAGES: "5c4f3ee8e5d25df40f4fd59a7f44e54c",
         ANNOTATIONS: "95a8c909bbe2e81eed6a22bccdf3f68f",
     }
     hosts = {"robots.ox.ac.uk", "www.robots.ox.ac.uk", "thor.robots.ox.ac.uk"}
-    assert hosts == oxford_pet_archives.OFFICIAL_HOSTS
+    assert hosts == oxford_pet.OFFICIAL_HOSTS
 
 
 def test_what_one_official_address_began_another_finishes(site, fetch, official):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segkit.data.synthetic.breeds import BREEDS
+from segkit.data.sources.synthetic.breeds import BREEDS
 
 _HEADER = (
     "#Image CLASS-ID SPECIES BREED-ID",

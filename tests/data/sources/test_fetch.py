@@ -3,7 +3,7 @@
 import pytest
 from loopback import Site, serve
 
-from segkit.data import fetch
+from segkit.data.sources import fetch
 from segkit.errors import InputError
 
 BODY = bytes(range(256)) * 2000

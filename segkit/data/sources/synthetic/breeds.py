@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from segkit.data.synthetic.shapes import Colour
+from segkit.data.sources.synthetic.shapes import Colour
 
 COAT_COLOURS: tuple[Colour, ...] = (
     (46, 43, 46),  # black

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segkit.data.synthetic.breeds import Breed
-from segkit.data.synthetic.coat import Coat, blend, hairy, shade
-from segkit.data.synthetic.shapes import Limb, Points, Shape, ellipse, mirrored, smooth, turn
+from segkit.data.sources.synthetic.breeds import Breed
+from segkit.data.sources.synthetic.coat import Coat, blend, hairy, shade
+from segkit.data.sources.synthetic.shapes import Limb, Points, Shape, ellipse, mirrored, smooth, turn
 
 Generator = np.random.Generator
 

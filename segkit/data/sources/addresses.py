@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from segkit.data import fetch
+from segkit.data.sources import fetch
 from segkit.errors import InputError
 from segkit.workspace import main_checkout
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from segkit.data import archive_sources
-from segkit.data.archive_sources import Checksum, FolderSource, WebSource, parse_sums
+from segkit.data.sources import addresses
+from segkit.data.sources.addresses import Checksum, FolderSource, WebSource, parse_sums
 from segkit.errors import InputError
 
 ONE, TWO = "1a" * 32, "2b" * 32
@@ -45,15 +45,15 @@ def test_two_checksums_for_one_name_are_refused_if_they_differ():
     ],
 )
 def test_addresses(tmp_path, address, kind):
-    assert type(archive_sources.at(address, tmp_path, lambda seconds: None)) is kind
+    assert type(addresses.at(address, tmp_path, lambda seconds: None)) is kind
 
 
 @pytest.mark.parametrize("address", ["ftp://host/a", "https:///a", "file://elsewhere/a", "http://[1/a"])
 def test_other_addresses_are_refused(tmp_path, address):
     with pytest.raises(InputError, match="not an address"):
-        archive_sources.at(address, tmp_path, lambda seconds: None)
+        addresses.at(address, tmp_path, lambda seconds: None)
 
 
 def test_the_host_is_known_in_lower_case(tmp_path):
-    source = archive_sources.at("https://WWW.Robots.ox.ac.uk/a", tmp_path, lambda seconds: None)
+    source = addresses.at("https://WWW.Robots.ox.ac.uk/a", tmp_path, lambda seconds: None)
     assert source.host == "www.robots.ox.ac.uk"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from loopback import member, pack, tar_bytes
 
-from segkit.data import archives
+from segkit.data.sources import archives
 from segkit.errors import InputError
 
 

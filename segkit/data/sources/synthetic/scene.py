@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from segkit.data.synthetic import difficulty
-from segkit.data.synthetic.coat import coat_colour, pick, shade
-from segkit.data.synthetic.shapes import Colour, ellipse, fluffy, smooth
-from segkit.data.synthetic.texture import Field, noise
+from segkit.data.sources.synthetic import difficulty
+from segkit.data.sources.synthetic.coat import coat_colour, pick, shade
+from segkit.data.sources.synthetic.shapes import Colour, ellipse, fluffy, smooth
+from segkit.data.sources.synthetic.texture import Field, noise
 
 Generator = np.random.Generator
 

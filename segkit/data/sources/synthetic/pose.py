@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from segkit.data.synthetic.breeds import Breed
-from segkit.data.synthetic.coat import Coat, blend, hairy, shade, stripes, trunk_marks
-from segkit.data.synthetic.head import INK, head
-from segkit.data.synthetic.shapes import Limb, Shape, ellipse, mirrored, smooth
+from segkit.data.sources.synthetic.breeds import Breed
+from segkit.data.sources.synthetic.coat import Coat, blend, hairy, shade, stripes, trunk_marks
+from segkit.data.sources.synthetic.head import INK, head
+from segkit.data.sources.synthetic.shapes import Limb, Shape, ellipse, mirrored, smooth
 
 Generator = np.random.Generator
 Pose = Callable[[Breed, Coat, Generator], list[Shape]]

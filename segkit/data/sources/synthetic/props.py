@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from segkit.data.synthetic.coat import coat_colour, pick, shade
-from segkit.data.synthetic.shapes import Colour, Limb, Shape, ellipse, smooth, turn
+from segkit.data.sources.synthetic.coat import coat_colour, pick, shade
+from segkit.data.sources.synthetic.shapes import Colour, Limb, Shape, ellipse, smooth, turn
 
 Generator = np.random.Generator
 Prop = Callable[[Generator, float, float], list[Shape]]

@@ -9,8 +9,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from segkit import progress
-from segkit.data.synthetic.layout import lists, name
-from segkit.data.synthetic.picture import paint
+from segkit.data.sources.synthetic.layout import lists, name
+from segkit.data.sources.synthetic.picture import paint
 from segkit.params import Synthetic
 from segkit.workspace import cores
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from segkit.data.catalog import read_catalog
-from segkit.data.folder import import_folder
 from segkit.data.packed import open_split
 from segkit.data.preprocess import preprocess
+from segkit.data.sources.folder import import_folder
 from segkit.errors import InputError
 from segkit.params import Folder
 from tests.tiny import options, pet

@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from segkit.data.synthetic import difficulty
-from segkit.data.synthetic.breeds import BREEDS, Breed
-from segkit.data.synthetic.camera import blurred, light, photograph
-from segkit.data.synthetic.coat import choose
-from segkit.data.synthetic.pose import animal
-from segkit.data.synthetic.props import occluder
-from segkit.data.synthetic.render import render
-from segkit.data.synthetic.scene import background
-from segkit.data.synthetic.shapes import Shape
-from segkit.data.synthetic.texture import Field
+from segkit.data.sources.synthetic import difficulty
+from segkit.data.sources.synthetic.breeds import BREEDS, Breed
+from segkit.data.sources.synthetic.camera import blurred, light, photograph
+from segkit.data.sources.synthetic.coat import choose
+from segkit.data.sources.synthetic.pose import animal
+from segkit.data.sources.synthetic.props import occluder
+from segkit.data.sources.synthetic.render import render
+from segkit.data.sources.synthetic.scene import background
+from segkit.data.sources.synthetic.shapes import Shape
+from segkit.data.sources.synthetic.texture import Field
 
 Generator = np.random.Generator
 Mask = NDArray[np.bool_]

@@ -1,0 +1,1 @@
+"""Where raw data comes from: drawn, fetched, or a folder of your own."""
