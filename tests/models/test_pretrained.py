@@ -92,4 +92,4 @@ def pickled(value) -> bytes:
 )
 def test_a_damaged_file_in_the_cache_is_one_line(cache, capsys, content):
     cache.write_bytes(content)
-    refusal(capsys)
+    assert refusal(capsys).count("\n") == 0

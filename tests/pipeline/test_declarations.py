@@ -43,8 +43,7 @@ def test_stage_says_what_it_does(stage: Stage):
 
 @each_stage
 def test_declared_params_exist(stage: Stage):
-    for key in stage.params:
-        lookup(PARAMS, key)
+    assert all(lookup(PARAMS, key) is not None for key in stage.params)
 
 
 @each_stage
