@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 
 from segkit.errors import InputError
-from segkit.schema import Loader, Matching, Size, Within, read
+from segkit.schema import Count, Loader, Matching, Size, Within, read
 
 PositiveInt = Annotated[int, Within(low=1, high=2**31 - 1)]
 Seed = Annotated[int, Within(low=0, high=2**63 - 1)]
@@ -111,6 +111,7 @@ class Runtime:
     """``runtime``: what changes no result beyond rounding, and no stage depends on."""
 
     device: Annotated[str, Matching(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, mps, cuda or cuda:N")]
+    devices: Count
     workers: Annotated[int, Within(low=0, high=1024)]
 
 

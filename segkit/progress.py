@@ -9,8 +9,11 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def bar(items: Iterable[T] | None = None, *, label: str, total: int | None = None, unit: str = "it", **kwargs) -> tqdm:
-    """A tqdm bar on stderr that shows itself only on a terminal and leaves no trace when it is done."""
+def bar(
+    items: Iterable[T] | None = None, *, label: str, total: int | None = None, unit: str = "it", hidden: bool = False
+) -> tqdm:
+    """A tqdm bar on stderr that shows itself only on a terminal, and not where it is ``hidden``; it leaves no trace
+    when it is done."""
     return tqdm(
         items,
         desc=label,
@@ -18,6 +21,5 @@ def bar(items: Iterable[T] | None = None, *, label: str, total: int | None = Non
         unit=unit,
         leave=False,
         dynamic_ncols=True,
-        disable=not sys.stderr.isatty(),
-        **kwargs,
+        disable=hidden or not sys.stderr.isatty(),
     )

@@ -46,6 +46,10 @@ class Size(tuple):
     """``(height, width)`` in pixels, written in YAML as one int or as ``[height, width]``."""
 
 
+class Count(int):
+    """A whole number of things, written in YAML as an int or as ``auto``, which is 0."""
+
+
 class Loader(yaml.SafeLoader):
     """YAML 1.1 reads ``1e-4`` as a string; this loader reads it as the float that everybody means.
 
@@ -92,6 +96,10 @@ def read(kind: Any, value: Any, path: str, faults: list[str]) -> Any:
         if len(sides) == 2 and all(type(side) is int and 16 <= side <= 8192 for side in sides):
             return Size(sides)
         faults.append(f"{path}: must be an int from 16 to 8192 or [height, width] of such, not {value!r}")
+    elif kind is Count:
+        if value == "auto" or (type(value) is int and 1 <= value <= 1024):
+            return Count(0 if value == "auto" else value)
+        faults.append(f"{path}: must be auto or a whole number from 1 to 1024, not {value!r}")
     elif kind is float:
         if type(value) in (int, float) and abs(value) <= sys.float_info.max:
             return float(value)

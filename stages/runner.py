@@ -29,7 +29,8 @@ def run_stage(name: str, work: Callable[[Params], str], keys: tuple[str, ...]) -
                 f"params.yaml: {', '.join(edited)} was edited while this stage ran, so its result belongs to neither "
                 "version; run dvc repro again"
             )
-        print(f"{name}: {summary} ({time.perf_counter() - start:.1f} s)", flush=True)
+        if summary:  # of the processes that torchrun starts, one has something to say
+            print(f"{name}: {summary} ({time.perf_counter() - start:.1f} s)", flush=True)
 
     sys.exit(run_command(name, stage))
 

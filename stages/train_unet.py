@@ -7,7 +7,7 @@ KEYS = ("seed", "preprocess.normalize", "train", "unet")
 
 def work(params):
     """Processed data and plan to a checkpoint, metrics and curves."""
-    from segkit.training.run import train
+    from segkit.training.launch import train
 
     return train("unet", params)
 

@@ -87,6 +87,9 @@ def test_height_and_width_may_differ():
         ("runtime.device", "gpu", "runtime.device: must be auto, cpu, mps, cuda or cuda:N, not 'gpu'"),
         ("runtime.device", "meta", "runtime.device: must be auto, cpu, mps, cuda or cuda:N, not 'meta'"),
         ("runtime.device", "cuda:one", "runtime.device: must be auto, cpu, mps, cuda or cuda:N, not 'cuda:one'"),
+        ("runtime.devices", 0, "runtime.devices: must be auto or a whole number from 1 to 1024, not 0"),
+        ("runtime.devices", "all", "runtime.devices: must be auto or a whole number from 1 to 1024, not 'all'"),
+        ("runtime.devices", True, "runtime.devices: must be auto or a whole number from 1 to 1024, not True"),
         ("evaluate.threshold", 1.5, "evaluate.threshold: must be above 0 and at most 1, not 1.5"),
     ],
     ids=lambda value: str(value)[:40],
@@ -204,6 +207,11 @@ def test_a_model_may_override_single_keys_of_the_recipe(name):
 @pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:1"])
 def test_devices_are_named_as_torch_names_them(device):
     assert params.parse(changed({"runtime.device": device})).runtime.device == device
+
+
+@pytest.mark.parametrize(("value", "count"), [("auto", 0), (1, 1), (8, 8)])
+def test_the_number_of_devices_is_a_number_or_auto(value, count):
+    assert params.parse(changed({"runtime.devices": value})).runtime.devices == count
 
 
 def test_a_model_without_overrides_may_leave_them_empty():

@@ -15,5 +15,5 @@ def test_an_edit_of_a_declared_parameter_is_seen():
 
 
 def test_an_edit_of_another_parameter_does_not_matter():
-    after = dataclasses.replace(BEFORE, runtime=params.Runtime(device="cpu", workers=7))
+    after = dataclasses.replace(BEFORE, runtime=params.Runtime(device="cpu", devices=params.Count(1), workers=7))
     assert changed(BEFORE, after, ("seed", "train", "unet")) == []

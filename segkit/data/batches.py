@@ -1,8 +1,8 @@
-"""Batches on the device, gathered from the memory maps by a thread that runs ahead."""
+"""Batches on the device, made ready by a thread that runs ahead."""
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,9 +13,10 @@ from torch import Tensor
 from segkit.data.normalize import Normalizer
 from segkit.data.packed import Split
 from segkit.data.plan import Plan, draw, order
-from segkit.data.warp import warp
+from segkit.data.warp import Warps
 
 T = TypeVar("T")
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,34 @@ class Batch:
     masks: Tensor
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which share of every batch this process takes, when ``size`` processes train together."""
+
+    rank: int = 0
+    size: int = 1
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """This process's rows of one batch; all processes' together are the batch, in order. May be none."""
+        return np.array_split(rows, self.size)[self.rank]
+
+
 class TrainingBatches:
-    """The batches of one epoch after another, as the plan says."""
+    """The batches of one epoch after another, as the plan says; of each, this process's part."""
 
     def __init__(
-        self, split: Split, plan: Plan, normalizer: Normalizer, *, seed: int, batch_size: int, device: torch.device
+        self,
+        split: Split,
+        plan: Plan,
+        normalizer: Normalizer,
+        *,
+        seed: int,
+        batch_size: int,
+        device: torch.device,
+        part: Part | None = None,
     ) -> None:
         self.split, self.plan, self.normalizer = split, plan, normalizer
-        self.seed, self.device = seed, device
+        self.seed, self.device, self.part = seed, device, part or Part()
         self.bounds = batch_bounds(len(plan), batch_size)
 
     def __len__(self) -> int:
@@ -41,26 +62,68 @@ class TrainingBatches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """All samples of the plan once, in this epoch's order, with this epoch's transforms."""
-        draws, epoch_order = draw(self.plan, self.seed, epoch), order(self.plan, self.seed, epoch)
-        for rows, pictures, masks in run_ahead(self._gathered(epoch_order)):
-            images = to_float(pictures, self.device)
-            masks = masks.to(self.device, non_blocking=True)
-            if self.plan.transforms[rows].any():
-                images, masks = warp(images, masks, draws[rows])
+        for pictures, masks, moved in run_ahead(self._ready(epoch)):
+            images, masks = to_float(pictures, self.device), masks.to(self.device, non_blocking=True)
+            if moved is not None:
+                rows, warps = moved.rows.to(self.device, non_blocking=True), moved.warps.to(self.device)
+                images[rows], masks[rows] = warps(images[rows], masks[rows])
             yield Batch(self.normalizer(images), masks)
 
-    def _gathered(self, epoch_order: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+    def _ready(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, "_Moved | None"]]:
+        """What each batch needs, ready to be sent to the device."""
+        draws, epoch_order = draw(self.plan, self.seed, epoch), order(self.plan, self.seed, epoch)
+        height, width = self.split.masks.shape[1:]
+        pin = _pinner(self.device)
         for start, stop in self.bounds:
-            rows = epoch_order[start:stop]
-            yield rows, *_gather(self.split, self.plan.source_rows[rows], self.device)
+            rows = self.part.of(epoch_order[start:stop])
+            moved = np.flatnonzero(self.plan.transforms[rows])
+            warps = Warps.of(draws[rows[moved]], height, width).map(pin)
+            yield (
+                *_gather(self.split, self.plan.source_rows[rows], self.device),
+                _Moved(pin(torch.from_numpy(moved)), warps) if len(moved) else None,
+            )
 
 
-def plain_batches(split: Split, normalizer: Normalizer, *, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """All samples of a split in row order, as they are."""
+@dataclass(frozen=True)
+class _Moved:
+    """The rows of a batch that are transformed, ``int64 (M,)``, and how."""
+
+    rows: Tensor
+    warps: Warps
+
+
+def plain_batches(
+    split: Split, normalizer: Normalizer, *, batch_size: int, device: torch.device, part: Part | None = None
+) -> Iterator[Batch]:
+    """All samples of a split in row order, as they are; of each batch, this process's part."""
+    part = part or Part()
     starts = range(0, len(split), batch_size)
-    rows = (np.arange(start, min(start + batch_size, len(split))) for start in starts)
+    rows = (part.of(np.arange(start, min(start + batch_size, len(split)))) for start in starts)
     for pictures, masks in run_ahead(_gather(split, chosen, device) for chosen in rows):
         yield Batch(normalizer(to_float(pictures, device)), masks.to(device, non_blocking=True))
+
+
+def resident(split: Split, device: torch.device) -> Split:
+    """``split`` in the memory of a GPU where it fills no more than half of what is free there, else as it is.
+
+    Batches are then gathered on the device, and nothing crosses the bus but row numbers.
+    """
+    if device.type != "cuda":
+        return split
+    size = sum(int(np.prod(array.shape)) for array in (split.images, split.masks))
+    return copy_to(split, device) if size <= torch.cuda.mem_get_info(device)[0] // 2 else split
+
+
+def copy_to(split: Split, device: torch.device) -> Split:
+    """``split`` as tensors on ``device``, copied piece by piece."""
+
+    def copy(array) -> Tensor:
+        tensor = torch.empty(tuple(array.shape), dtype=torch.uint8, device=device)
+        for start in range(0, len(array), CHUNK):
+            tensor[start : start + CHUNK] = torch.from_numpy(array[start : start + CHUNK])
+        return tensor
+
+    return Split(copy(split.images), copy(split.masks))
 
 
 def to_float(pictures: Tensor, device: torch.device) -> Tensor:
@@ -119,7 +182,15 @@ def run_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
 
 
 def _gather(split: Split, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Copy rows out of the maps: ``uint8 (N, H, W, 3)`` and ``(N, H, W)``, pinned where the device is CUDA."""
-    tensors = (torch.from_numpy(np.ascontiguousarray(array[rows])) for array in (split.images, split.masks))
-    pictures, masks = (tensor.pin_memory() if device.type == "cuda" else tensor for tensor in tensors)
+    """Some rows as ``uint8 (N, H, W, 3)`` and ``(N, H, W)``: on the device where the split is, else on the CPU."""
+    pin = _pinner(device)
+    if isinstance(split.images, Tensor):
+        chosen = pin(torch.from_numpy(rows)).to(split.images.device, non_blocking=True)
+        return split.images[chosen], split.masks[chosen]
+    pictures, masks = (pin(torch.from_numpy(array[rows])) for array in (split.images, split.masks))
     return pictures, masks
+
+
+def _pinner(device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Puts a tensor into pinned memory where the device is CUDA, so that sending it does not make the host wait."""
+    return Tensor.pin_memory if device.type == "cuda" else lambda tensor: tensor

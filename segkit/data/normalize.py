@@ -1,6 +1,8 @@
 """Normalise batches of 8-bit pictures on the device."""
 
+import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -36,10 +38,20 @@ class Normalizer:
 
     def __call__(self, images: Tensor) -> Tensor:
         """``float32 (N, 3, H, W)`` with values 0 to 255 to the same shape, normalised."""
-        images = images / 255
+        # Plain passes over the batch: torch's std_mean and addcmul take ten times as long on the CPU.
         if self.kind == "image":
-            std, mean = torch.std_mean(images, dim=(1, 2, 3), keepdim=True, correction=0)
+            mean = images.mean(dim=(1, 2, 3), keepdim=True)
+            centred = images - mean
+            norm = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True)
+            std = norm / math.sqrt(math.prod(images.shape[1:]))
         else:
-            mean, std = (images.new_tensor(numbers).view(1, 3, 1, 1) for numbers in (self.mean, self.std))
+            mean, std = (_on(images.device, numbers) for numbers in (self.mean, self.std))
+            centred = images - mean
         # A picture of one colour has no standard deviation to divide by.
-        return (images - mean) / std.clamp(min=MIN_STD)
+        return centred.div_(std.clamp(min=255 * MIN_STD))
+
+
+@cache
+def _on(device: torch.device, numbers: tuple[float, ...]) -> Tensor:
+    """One number a channel, ``float32 (1, 3, 1, 1)`` in units of 0 to 255, sent to the device once."""
+    return torch.tensor(numbers, device=device).view(1, 3, 1, 1) * 255

@@ -1,40 +1,82 @@
-"""The packed data set: ``uint8`` memory maps, one pair per split, and what is known about them.
+"""The packed data set: ``uint8`` arrays on disk, one pair per split, and what is known about them.
 
 ``data/processed/{train,valid,test}/images.npy`` ``uint8 (N, H, W, 3)``, ``masks.npy`` ``uint8 (N, H, W)`` with 0
 background, 1 foreground, 255 ignored; ``samples.csv``; ``summary.json``.
 """
 
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 
 from segkit.errors import InputError
-from segkit.files import read_csv, read_json
+from segkit.files import csv_rows, read_json
 
 SAMPLE_COLUMNS = ("split", "row", "name", "group", "width", "height")
 
 
+class Rows:
+    """One ``.npy`` file of ``uint8``, read row by row and not mapped.
+
+    A map would count every page it has touched as resident memory, and end the process by a signal where the disk
+    fails; here memory stays flat, and a fault is an OSError. Several threads may read at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 (stays open as long as the rows are read)
+        version = npy.read_magic(self._file)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        self.shape, fortran, self.dtype = read_header(self._file)
+        self._start = self._file.tell()
+        if self.dtype != np.uint8 or fortran or len(self.shape) < 2:
+            raise ValueError(f"holds {self.dtype}, not rows of uint8")
+        missing = self._start + math.prod(self.shape) - path.stat().st_size
+        if missing > 0:
+            raise ValueError(f"{missing:,} bytes are missing at its end")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        """A row, or a copy of several, as of an array."""
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        chosen = np.atleast_1d(rows)
+        values = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        for value, row in zip(values, chosen.tolist(), strict=True):
+            if not 0 <= row < len(self):
+                raise IndexError(f"{self._file.name}: there is no row {row} of {len(self)}")
+            self._read(value, row)
+        return values if np.ndim(rows) else values[0]
+
+    def _read(self, value: np.ndarray, row: int) -> None:
+        if os.preadv(self._file.fileno(), [value], self._start + row * value.nbytes) != value.nbytes:
+            raise OSError(f"{self._file.name}: row {row} ends early; the file was cut while it was read")
+
+
 @dataclass(frozen=True)
 class Split:
-    """One split: ``images`` ``uint8 (N, H, W, 3)`` and ``masks`` ``uint8 (N, H, W)``, read-only maps."""
+    """One split: ``images`` ``uint8 (N, H, W, 3)`` and ``masks`` ``uint8 (N, H, W)``, on disk or as arrays."""
 
-    images: np.ndarray
-    masks: np.ndarray
+    images: Rows | np.ndarray
+    masks: Rows | np.ndarray
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 def open_split(processed: Path, split: str) -> Split:
-    """Map one split; raises InputError where a file is missing or is no such array."""
+    """Open one split; raises InputError where a file is missing or is no such array."""
     return Split(_open(processed / split / "images.npy"), _open(processed / split / "masks.npy"))
 
 
 def read_samples(processed: Path, split: str) -> list[dict[str, Any]]:
     """The rows of ``samples.csv`` of one split, in row order; ``row``, ``width``, ``height`` as int."""
-    rows = [row for row in read_csv(processed / "samples.csv") if row["split"] == split]
+    rows = [row for row in csv_rows(processed / "samples.csv") if row["split"] == split]
     return [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
 
 
@@ -46,8 +88,8 @@ def read_summary(processed: Path) -> dict[str, Any]:
     return read_json(path)
 
 
-def _open(path: Path) -> np.ndarray:
+def _open(path: Path) -> Rows:
     try:
-        return np.load(path, mmap_mode="r")
+        return Rows(path)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} cannot be opened ({error}); run 'dvc repro preprocess' or 'dvc pull'") from None

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from segkit.labels import IGNORED
 
@@ -21,38 +21,51 @@ class UnusableFile(Exception):
     """A picture or mask that cannot be used; the message is the reason, without the file's name."""
 
 
-def read_pair(picture: Path, mask: Path) -> tuple[Image.Image, Image.Image]:
-    """Open a picture as RGB and its mask as 8-bit values, both of the same size; raises UnusableFile.
+def read_pair(
+    picture: Path, mask: Path, at_least: tuple[int, int] | None = None
+) -> tuple[Image.Image, Image.Image]:
+    """Open a picture as RGB and its mask as 8-bit values; raises UnusableFile where their sizes differ.
 
     The picture is turned as its EXIF tag says, the mask as its own says, if it has one. A mask that fits the picture
     only as stored was drawn without looking at the tag, so then neither is turned; where both fit (half a turn,
     mirrored, or square) the mask is taken to be drawn on the picture as people see it.
+
+    ``at_least``: a width and height that are enough. A JPEG is then decoded at a half, a quarter or an eighth of its
+    size, where that is no smaller; the mask always comes at the size of the whole picture.
     """
-    image, labels = _open(picture, "picture"), _open(mask, "mask")
-    upright, upright_labels = ImageOps.exif_transpose(image), ImageOps.exif_transpose(labels)
-    if upright.size != upright_labels.size and image.size == labels.size:
-        upright, upright_labels = image, labels
-    if upright.size != upright_labels.size:
-        raise UnusableFile(
-            f"the mask is {upright_labels.width}x{upright_labels.height}, the picture {upright.width}x{upright.height}"
-        )
-    return to_rgb(upright), to_values(upright_labels)
-
-
-def _open(path: Path, role: str) -> Image.Image:
-    try:
-        return open_image(path)
-    except UnusableFile as fault:
-        raise UnusableFile(f"{role}: {fault}") from None
+    image, size = _open(picture, "picture", at_least)
+    labels, labels_size = _open(mask, "mask")
+    if _upright_size(image, size) == _upright_size(labels, labels_size) or size != labels_size:
+        size, labels_size = _upright_size(image, size), _upright_size(labels, labels_size)
+        image, labels = _upright(image), _upright(labels)
+    if size != labels_size:
+        raise UnusableFile("the mask is {}x{}, the picture {}x{}".format(*labels_size, *size))
+    return to_rgb(image), to_values(labels)
 
 
 def open_image(path: Path) -> Image.Image:
     """Decode the whole of the file's first frame; its format is read from its bytes, not from its name."""
+    return _decode(path)[0]
+
+
+def _open(path: Path, role: str, at_least: tuple[int, int] | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    try:
+        return _decode(path, at_least)
+    except UnusableFile as fault:
+        raise UnusableFile(f"{role}: {fault}") from None
+
+
+def _decode(path: Path, at_least: tuple[int, int] | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """The decoded frame as stored, and the size it has in the file."""
     try:
         image = Image.open(path)
-        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+        size = image.size
+        if math.prod(size) > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise Image.DecompressionBombError
+        if at_least is not None:
+            image.draft(None, at_least[::-1] if _is_sideways(image) else at_least)
         image.load()
+        return image, size
     except FileNotFoundError:
         raise UnusableFile("no such file") from None
     except UnidentifiedImageError:
@@ -61,6 +74,19 @@ def open_image(path: Path) -> Image.Image:
         raise UnusableFile(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise UnusableFile(f"cannot be decoded: {error}") from None
+
+
+def _is_sideways(image: Image.Image) -> bool:
+    """Whether its EXIF tag turns it by a quarter."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+
+
+def _upright_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    return size[::-1] if _is_sideways(image) else size
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
@@ -91,10 +117,14 @@ def trimap_to_mask(trimap: np.ndarray, border: str) -> np.ndarray:
 
     ``border``: what 3 becomes (``foreground``, ``background`` or ``ignore``). Raises UnusableFile for other values.
     """
-    table = np.full(256, 254, np.uint8)
+    refuse_strange(trimap)
+    table = np.zeros(256, np.uint8)
     table[[PET, BACKGROUND, BORDER]] = [1, 0, BORDER_BECOMES[border]]
-    mask = table[trimap]
-    if (mask == 254).any():
-        strange = sorted(int(value) for value in np.unique(trimap[mask == 254]))
+    return table[trimap]
+
+
+def refuse_strange(trimap: np.ndarray) -> None:
+    """Raise UnusableFile for a trimap with values other than 1, 2, 3."""
+    if trimap.size and not (trimap.min() >= PET and trimap.max() <= BORDER):
+        strange = sorted(int(value) for value in np.setdiff1d(trimap, [PET, BACKGROUND, BORDER]))
         raise UnusableFile(f"the trimap holds values other than 1 (pet), 2 (background), 3 (border): {strange[:5]}")
-    return mask

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from segkit.errors import InputError
-from segkit.files import read_csv, write_csv
+from segkit.files import csv_rows, write_csv
 from segkit.params import Augment
 
 COLUMNS = ("row", "source_row", "transform")
@@ -84,11 +84,10 @@ def read_plan(path: Path, samples: int) -> Plan:
     if not path.is_file():
         raise InputError(f"{path} is missing; run 'dvc repro augment', or fetch it with 'dvc pull'")
     try:
-        rows = read_csv(path)
-        plan = Plan(
-            np.array([int(row["source_row"]) for row in rows], dtype=np.int64),
-            np.array([TRANSFORMS.index(row["transform"]) for row in rows], dtype=np.int64),
+        rows = np.fromiter(
+            ((int(row["source_row"]), TRANSFORMS.index(row["transform"])) for row in csv_rows(path)), np.dtype((np.int64, 2))
         )
+        plan = Plan(*np.ascontiguousarray(rows.T))
     except (KeyError, ValueError) as error:
         raise InputError(f"{path} is no training plan ({error}); run 'dvc repro -f augment'") from None
     if not len(plan) or plan.source_rows.min() < 0 or plan.source_rows.max() >= samples:

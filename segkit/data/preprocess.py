@@ -1,8 +1,9 @@
-"""Decode, resize and pack a raw data set into memory maps, on all cores, in memory that does not grow.
+"""Decode, resize and pack a raw data set into ``.npy`` files, on all cores, in memory that does not grow.
 
 Workers are threads: Pillow decodes and resizes without the interpreter lock, and each writes its own rows.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from PIL import Image
 
 from segkit.data.catalog import SPLITS, Sample, read_catalog
-from segkit.data.packed import SAMPLE_COLUMNS
-from segkit.data.pictures import UnusableFile, read_pair, trimap_to_mask
+from segkit.data.packed import SAMPLE_COLUMNS, Rows
+from segkit.data.pictures import UnusableFile, read_pair, refuse_strange, trimap_to_mask
 from segkit.errors import InputError
 from segkit.files import atomic_folder, digest, write_csv, write_json
 from segkit.labels import IGNORED
@@ -87,13 +89,13 @@ def _pack_split(folder: Path, samples: list[Sample], options: Preprocess, worker
     """Write ``images.npy`` and ``masks.npy`` of the usable samples, in order; return one result a sample."""
     folder.mkdir()
     height, width = options.size
-    shapes = {"images": (len(samples), height, width, 3), "masks": (len(samples), height, width)}
-    arrays = {name: _create(folder / f"{name}.npy", shape) for name, shape in shapes.items()}
+    images = _Rows(folder / "images.npy", (len(samples), height, width, 3))
+    masks = _Rows(folder / "masks.npy", (len(samples), height, width))
     indices = iter(range(0, len(samples), CHUNK))
 
     def pack_chunk(start: int) -> list[Packed]:
         stop = min(start + CHUNK, len(samples))
-        return [_pack(samples[i], i, options, arrays["images"], arrays["masks"]) for i in range(start, stop)]
+        return [_pack(samples[i], i, options, images, masks) for i in range(start, stop)]
 
     results: list[Packed] = []
     for chunk in _bounded_map(pack_chunk, indices, workers):
@@ -101,10 +103,10 @@ def _pack_split(folder: Path, samples: list[Sample], options: Preprocess, worker
         progress.update(len(chunk))
     results.sort(key=lambda result: result.index)
     bad = [result.index for result in results if result.fault is not None]
-    for name, array in arrays.items():
-        array.flush()
+    for rows in (images, masks):
+        rows.close()
         if bad and len(bad) < len(samples):
-            _drop_rows(folder / f"{name}.npy", array, bad)
+            _drop_rows(rows.path, bad)
     return results
 
 
@@ -119,43 +121,65 @@ def _bounded_map(function: Any, items: Iterator[int], workers: int) -> Iterator[
                 yield future.result()
 
 
-def _pack(sample: Sample, row: int, options: Preprocess, images: np.ndarray, masks: np.ndarray) -> Packed:
+def _pack(sample: Sample, row: int, options: Preprocess, images: "_Rows", masks: "_Rows") -> Packed:
+    height, width = options.size
     try:
-        picture, labels = read_pair(sample.picture, sample.mask)
-        original = trimap_to_mask(np.asarray(labels), options.border)
+        picture, trimap = read_pair(sample.picture, sample.mask, at_least=(width, height))
+        refuse_strange(np.asarray(trimap))
     except UnusableFile as fault:
         return Packed(row, fault=str(fault))
-    height, width = options.size
-    image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-    mask = np.asarray(Image.fromarray(original).resize((width, height), Image.Resampling.NEAREST))
-    images[row], masks[row] = image, mask
-    pixels = image.reshape(-1, 3).astype(np.int64)
+    image = picture.resize((width, height), Image.Resampling.BILINEAR)
+    mask = trimap_to_mask(np.asarray(trimap.resize((width, height), Image.Resampling.NEAREST)), options.border)
+    images.write(row, np.asarray(image))
+    masks.write(row, mask)
+    histogram = np.reshape(image.histogram(), (3, 256))
+    values = np.arange(256)
+    counts = np.bincount(mask.reshape(-1), minlength=256)
     return Packed(
         row,
-        picture.width,
-        picture.height,
-        np.stack([pixels.sum(0), (pixels**2).sum(0)]),
-        int((mask == 1).sum()),
-        int((mask != IGNORED).sum()),
+        trimap.width,
+        trimap.height,
+        np.stack([histogram @ values, histogram @ values**2]),
+        int(counts[1]),
+        int(mask.size - counts[IGNORED]),
     )
 
 
-def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        # claims the space now: a full disk would otherwise end the process by a signal at some write into the map
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
+class _Rows:
+    """A ``.npy`` file of ``uint8`` that threads fill row by row.
+
+    Written, not mapped: what is written leaves resident memory, and a full disk is an OSError.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.path = path
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed by close)
+        npy.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        self._start, self._row = self._file.tell(), math.prod(shape[1:])
+        if hasattr(os, "posix_fallocate"):  # a disk too small says so now, not after an hour
+            os.posix_fallocate(self._file.fileno(), self._start, math.prod(shape))
+
+    def write(self, row: int, values: np.ndarray) -> None:
+        """Write one row; any thread may."""
+        data, place = memoryview(np.ascontiguousarray(values)).cast("B"), self._start + row * self._row
+        while data:
+            written = os.pwrite(self._file.fileno(), data, place)
+            data, place = data[written:], place + written
+
+    def close(self) -> None:
+        """Close the file, when all rows are on the disk."""
+        os.fsync(self._file.fileno())
+        self._file.close()
 
 
-def _drop_rows(path: Path, array: np.memmap, bad: list[int]) -> None:
-    kept = np.setdiff1d(np.arange(len(array)), bad)
-    compact = _create(path.with_suffix(".kept"), (len(kept), *array.shape[1:]))
-    for start in range(0, len(kept), CHUNK):
-        compact[start : start + CHUNK] = array[kept[start : start + CHUNK]]
-    compact.flush()
-    path.with_suffix(".kept").replace(path)
+def _drop_rows(path: Path, bad: list[int]) -> None:
+    rows = Rows(path)
+    kept = np.setdiff1d(np.arange(len(rows)), bad)
+    compact = _Rows(path.with_suffix(".kept"), (len(kept), *rows.shape[1:]))
+    for new, old in enumerate(kept.tolist()):
+        compact.write(new, rows[old])
+    compact.close()
+    compact.path.replace(path)
 
 
 def _summary(

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, ResNet34_Weights, resnet34
 
 from segkit.errors import InputError
-from segkit.models.blocks import concatenate, double_conv, initialise, pad_to_multiple, up_conv
+from segkit.models.blocks import UpConv, concatenate, double_conv, double_size, initialise, pad_to_multiple
 
 DECODER_CHANNELS = 32
 
@@ -15,7 +15,7 @@ class Up(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.up = up_conv(inputs, DECODER_CHANNELS)
+        self.up = UpConv(inputs, DECODER_CHANNELS)
         self.conv = double_conv(DECODER_CHANNELS, DECODER_CHANNELS, batch_norm=True)
         initialise(self)
 
@@ -42,7 +42,7 @@ class ResNet34UNet(nn.Module):
         self.bridge = nn.Sequential(nn.Conv2d(512, 256, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(inplace=True))
         self.widen = nn.Conv2d(256, 512, 1)
         self.decoder = nn.ModuleList([Up(256 + 512), Up(32 + 512), Up(32 + 128), Up(32 + 64)])
-        self.last_up = up_conv(DECODER_CHANNELS, DECODER_CHANNELS)
+        self.last_up = UpConv(DECODER_CHANNELS, DECODER_CHANNELS)
         self.head = nn.Conv2d(DECODER_CHANNELS, 1, 1)
         for module in (self.bridge, self.widen, self.last_up, self.head):
             initialise(module)
@@ -81,4 +81,11 @@ class ResNet34UNet(nn.Module):
         x = self.bridge(thirtysecond)
         for up, skip in zip(self.decoder, (thirtysecond, self.widen(sixteenth), eighth, quarter), strict=True):
             x = up(x, skip)
-        return self.head(self.last_up(x))[..., :height, :width]
+        return self._last_up_and_head(x)[..., :height, :width]
+
+    def _last_up_and_head(self, x: Tensor) -> Tensor:
+        """``head(last_up(x))`` in one: with nothing between the two, the product of their weights is the same
+        function, and the 32 channels at full size are never made."""
+        weight = (self.last_up.weight * self.head.weight).sum(1, keepdim=True)  # the head has one output channel
+        bias = (self.last_up.bias * self.head.weight.flatten()).sum() + self.head.bias
+        return double_size(x, weight, bias)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from segkit.models.blocks import concatenate, double_conv, initialise, pad_to_multiple, up_conv
+from segkit.models.blocks import UpConv, concatenate, double_conv, initialise, pad_to_multiple
 
 LEVELS = 5
 
@@ -27,7 +27,7 @@ class UNet(nn.Module):
             for inputs, outputs in zip([3, *channels], channels, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
-        self.up = nn.ModuleList(up_conv(2 * outputs, outputs) for outputs in reversed(channels[:-1]))
+        self.up = nn.ModuleList(UpConv(2 * outputs, outputs) for outputs in reversed(channels[:-1]))
         self.decoder = nn.ModuleList(
             double_conv(2 * outputs, outputs, batch_norm=False) for outputs in reversed(channels[:-1])
         )

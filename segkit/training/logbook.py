@@ -19,16 +19,15 @@ PICTURES = 4
 
 
 class Logbook:
-    """Collects one row an epoch; the tracked files hold no time, the untracked ones do."""
+    """Collects one row an epoch; the tracked files hold no time, the untracked ones do.
 
-    def __init__(self, folder: Path, epochs: int) -> None:
-        # tensorboard takes a second to import; only training pays for it
-        from torch.utils.tensorboard import SummaryWriter
+    Without a ``folder`` it only collects: of several processes that train together, one speaks.
+    """
 
-        remove(folder)
+    def __init__(self, folder: Path | None, epochs: int) -> None:
         self.folder, self.epochs = folder, epochs
         self.rows: list[tuple[float, ...]] = []
-        self.writer = SummaryWriter(str(folder))
+        self.writer = _writer(folder) if folder else None
         self.start = time.perf_counter()
         self.training_seconds, self.training_images = 0.0, 0
 
@@ -38,16 +37,19 @@ class Logbook:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.writer.close()
+        if self.writer:
+            self.writer.close()
 
     def epoch(self, row: tuple[float, ...], *, images: int, seconds: float, best: bool) -> None:
         """Record one epoch: a row of ``CURVE_COLUMNS``, training images and seconds, whether it is the best."""
         self.rows.append(row)
         self.training_seconds += seconds
         self.training_images += images
+        if not self.writer:
+            return
         epoch, train_loss, valid_loss, train_dice, valid_dice, rate = row
         for name, value in zip(CURVE_COLUMNS[1:], row[1:], strict=True):
-            self.writer.add_scalar(name.replace("_", "/") if "_" in name else name, value, int(epoch))
+            self.writer.add_scalar(name.replace("_", "/"), value, int(epoch))
         self.writer.add_scalar("images_per_second", images / seconds, int(epoch))
         print(
             f"epoch {int(epoch):3d}/{self.epochs}  loss {train_loss:.4f}  valid {valid_loss:.4f}  "
@@ -66,22 +68,35 @@ class Logbook:
         """Write the rows so far as CSV."""
         write_csv(path, CURVE_COLUMNS, ([int(row[0]), *(f"{value:.6g}" for value in row[1:])] for row in self.rows))
 
-    def write_timing(self, device: torch.device, precision: str) -> None:
+    def write_timing(self, device: torch.device, precision: str, processes: int) -> None:
         """Write ``timing.json`` beside the TensorBoard logs."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         timing = {
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "processes": processes,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "precision": precision,
             "epochs": len(self.rows),
             "seconds": round(time.perf_counter() - self.start, 3),
             "training_images_per_second": round(self.training_images / max(self.training_seconds, 1e-9), 2),
-            "peak_memory_bytes": peak,
+            "peak_memory_bytes": peak_memory(),
         }
         if device.type == "cuda":
             timing["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
         write_json(self.folder / "timing.json", timing)
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held resident."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _writer(folder: Path):
+    # tensorboard takes a second to import; only training pays for it
+    from torch.utils.tensorboard import SummaryWriter
+
+    remove(folder)
+    return SummaryWriter(str(folder))
 
 
 def _as_rgb(mask: np.ndarray) -> np.ndarray:

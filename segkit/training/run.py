@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import segkit
-from segkit.data.batches import TrainingBatches, plain_batches
+from segkit.data.batches import TrainingBatches, plain_batches, resident
 from segkit.data.normalize import Normalizer
 from segkit.data.packed import Split, open_split, read_summary
 from segkit.data.plan import read_plan
@@ -25,6 +25,8 @@ from segkit.params import Params, Train, as_dict
 from segkit.training.device import choose_device, choose_precision, make_deterministic
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine
+from segkit.training.optimizer import AdamW
+from segkit.training.team import Team
 from segkit.workspace import Paths, run_folder
 
 
@@ -42,27 +44,34 @@ def train(name: str, params: Params, paths: Paths | None = None) -> str:
     """Train the network ``name`` and return one line about it.
 
     Writes ``models/NAME.safetensors`` (weights of the lowest validation loss), ``metrics/train_NAME.json`` and
-    ``metrics/curves/NAME.csv``; logs to TensorBoard. Raises InputError for missing data or a loss that is not finite.
+    ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several processes that train together only the leading one
+    writes, and the others return an empty line. Raises InputError for missing data or a loss that is not finite.
     """
-    paths = paths or Paths()
+    paths, team = paths or Paths(), Team.current()
     make_deterministic(params.seed)
     recipe: Train = getattr(params, name).train
     device = choose_device(params.runtime.device)
     precision = choose_precision(recipe.precision, device)
-    data = _open_data(params, recipe, paths, device)
+    _refuse_idle(recipe, team)
+    data = _open_data(params, recipe, paths, device, team)
     model, architecture = create(name, params)
     model = model.to(device, memory_format=torch.channels_last)
     _refuse_lonely_values(model, data)
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    engine = Engine(model, optimizer, device, precision)
+    model = team.synchronise(model, device)
+    engine = Engine(model, AdamW(model.parameters(), recipe.lr, recipe.weight_decay), device, precision, team)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(
-        f"{name}: {parameters:,} parameters, {len(data.batches.plan):,} samples an epoch, {device}, {precision}",
-        flush=True,
-    )
-    with Logbook(run_folder(name), recipe.epochs) as logbook:
+    if team.leads:
+        together = f", {team.size} processes" if team.size > 1 else ""
+        print(
+            f"{name}: {parameters:,} parameters, {len(data.batches.plan):,} samples an epoch, {device.type}{together}, "
+            f"{precision}",
+            flush=True,
+        )
+    with Logbook(run_folder(name) if team.leads else None, recipe.epochs) as logbook:
         stopping = fit(name, engine, data, recipe, logbook)
-        logbook.write_timing(device, precision)
+        if not team.leads:
+            return ""
+        logbook.write_timing(device, precision, team.size)
 
     result = {
         "epochs": len(logbook.rows),
@@ -106,13 +115,14 @@ def fit(name: str, engine: Engine, data: TrainingData, recipe: Train, logbook: L
     validation_batches = partial(
         plain_batches, data.validation, data.normalizer, batch_size=recipe.batch_size, device=engine.device
     )
+    part = engine.team.part
     for epoch in range(recipe.epochs):
         start = time.perf_counter()
         train_loss, train_dice = engine.train(
             data.batches.epoch(epoch), steps=len(data.batches), label=f"{name} epoch {epoch + 1}/{recipe.epochs}"
         )
         seconds = time.perf_counter() - start
-        valid_loss, valid_dice = engine.validate(validation_batches())
+        valid_loss, valid_dice = engine.validate(validation_batches(part=part))
         if not (math.isfinite(train_loss) and math.isfinite(valid_loss)):
             raise InputError(
                 f"{name}, epoch {epoch + 1}: the loss is no longer finite (training {train_loss}, validation "
@@ -122,19 +132,27 @@ def fit(name: str, engine: Engine, data: TrainingData, recipe: Train, logbook: L
         rate = engine.optimizer.param_groups[0]["lr"]
         row = (epoch + 1, train_loss, valid_loss, train_dice, valid_dice, rate)
         logbook.epoch(row, images=len(data.batches.plan), seconds=seconds, best=best)
-        if best:
+        if best and engine.team.leads:
             logbook.pictures(epoch + 1, data.validation, engine.predict(next(validation_batches())))
         if stopping.should_stop(epoch):
             break
     return stopping
 
 
-def _open_data(params: Params, recipe: Train, paths: Paths, device: torch.device) -> TrainingData:
+def _open_data(params: Params, recipe: Train, paths: Paths, device: torch.device, team: Team) -> TrainingData:
     summary = read_summary(paths.processed)
     training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
     normalizer = Normalizer.from_summary(params.preprocess.normalize, summary)
     plan = read_plan(paths.plan, len(training))
-    batches = TrainingBatches(training, plan, normalizer, seed=params.seed, batch_size=recipe.batch_size, device=device)
+    batches = TrainingBatches(
+        resident(training, device),
+        plan,
+        normalizer,
+        seed=params.seed,
+        batch_size=recipe.batch_size,
+        device=device,
+        part=team.part,
+    )
     return TrainingData(summary, normalizer, batches, validation)
 
 
@@ -153,6 +171,14 @@ def _provenance(name: str, params: Params, recipe: Train, data: TrainingData, pa
         "fingerprints": {"data": data_fingerprint(data.summary, paths.plan), "code": code_fingerprint()},
         "version": segkit.__version__,
     }
+
+
+def _refuse_idle(recipe: Train, team: Team) -> None:
+    if recipe.batch_size < team.size:
+        raise InputError(
+            f"train.batch_size: {recipe.batch_size} samples a step leave some of {team.size} processes nothing to do; "
+            "raise it, or lower runtime.devices"
+        )
 
 
 def _refuse_lonely_values(model: nn.Module, data: TrainingData) -> None:

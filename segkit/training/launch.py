@@ -1,0 +1,123 @@
+"""Start a training where it should run: here, on every device of this machine, or as part of ``torchrun``."""
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as processes
+
+from segkit.command import run_command
+from segkit.errors import InputError
+from segkit.params import Params, Runtime
+from segkit.training import run
+from segkit.training.device import choose_device
+from segkit.workspace import cores
+
+
+SILENT_SECONDS = 20
+
+
+def train(name: str, params: Params) -> str:
+    """Train the network ``name`` on as many devices as ``runtime.devices`` says; returns one line about it.
+
+    Under ``torchrun`` this process is one of those that it started, and ``runtime.devices`` is left aside. Returns an
+    empty line in all processes but the leading one. Raises InputError for more devices than there are.
+    """
+    if "WORLD_SIZE" in os.environ:
+        return _as_member(lambda: _train_in_group(name, params, **_from_torchrun()))
+    count = how_many(params.runtime)
+    return run.train(name, params) if count == 1 else _train_with_helpers(name, params, count)
+
+
+def how_many(runtime: Runtime) -> int:
+    """Processes to start; raises InputError where there are not so many GPUs."""
+    device = choose_device(runtime.device)
+    many = device.type == "cuda" and device.index is None
+    available = torch.cuda.device_count() if many else 1
+    wanted = runtime.devices or available
+    if device.type != "cpu" and wanted > available:
+        raise InputError(f"runtime.devices: {wanted} asked for, but {device} means {available} here; set it to auto")
+    return wanted
+
+
+def _train_with_helpers(name: str, params: Params, count: int) -> str:
+    """Start ``count`` processes on this machine and wait for them. They end with this one, and all with the first
+    that fails; the exit status is that one's."""
+    # would name the processes that are ended because another failed
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
+    results = processes.get_context("spawn").SimpleQueue()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (count, f"file://{Path(folder) / 'store'}", name, params, results)
+        try:
+            processes.spawn(_helper, arguments, nprocs=count)
+        except processes.ProcessExitedException as error:
+            if error.signal_name is not None:
+                raise InputError(
+                    f"{name}: process {error.error_index} of {count} was ended by {error.signal_name}; if memory ran "
+                    "out, lower train.batch_size; then run it again"
+                ) from None
+            sys.exit(error.exit_code)
+    return results.get()
+
+
+def _helper(rank: int, count: int, store: str, name: str, params: Params, results: Any) -> None:
+    os.environ["LOCAL_RANK"] = str(rank)
+    if params.runtime.device in ("auto", "cpu"):
+        torch.set_num_threads(max(1, cores() // count))
+
+    def work() -> None:
+        line = _as_member(lambda: _train_in_group(name, params, init_method=store, rank=rank, world_size=count))
+        if rank == 0:
+            results.put(line)
+
+    status = run_command(f"train_{name}", work)
+    if status:
+        sys.exit(status)
+
+
+def _from_torchrun() -> dict[str, Any]:
+    """The group that ``torchrun`` forms. It restarts a failed job with the store that still holds the addresses of
+    the ended processes, so each attempt keeps its own."""
+    store, rank, world_size = next(dist.rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return {"store": dist.PrefixStore(f"attempt {attempt}", store), "rank": rank, "world_size": world_size}
+
+
+def _train_in_group(name: str, params: Params, **where: Any) -> str:
+    with _group(choose_device(params.runtime.device), **where):
+        return run.train(name, params)
+
+
+@contextmanager
+def _group(device: torch.device, **where: Any) -> Iterator[None]:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **where)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _as_member(work: Callable[[], str]) -> str:
+    """Call ``work``. Bad input meets all processes alike, so one on each machine speaks; the others wait to be ended
+    with it, and speak too if they are not."""
+    try:
+        return work()
+    except InputError:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(SILENT_SECONDS)
+        raise
+    except KeyboardInterrupt:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            sys.exit(128 + signal.SIGINT)
+        raise

@@ -1,0 +1,217 @@
+"""Training on several devices, started by the stage itself, by torchrun, and by torchrun on two machines."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from segkit.command import run_command
+from segkit.errors import InputError
+from segkit.files import digest
+from segkit.params import Count, Runtime
+from segkit.training import launch
+from tests.tiny import ROOT, changed, make_project, small_params
+
+TRACKED = ("models/unet.safetensors", "metrics/train_unet.json", "metrics/curves/unet.csv")
+TINY = {
+    "preprocess.size": 32,
+    "unet.width": 4,
+    "train.epochs": 2,
+    "train.batch_size": 6,
+    "train.precision": "fp32",
+    "runtime.device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    make_project(folder, trainval=23, size=(64, 64))
+    return folder / "data"
+
+
+@pytest.fixture
+def project(data, tmp_path, monkeypatch):
+    (tmp_path / "data").symlink_to(data)
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_ROOT", "DVC_EXP_NAME", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def curves(folder: Path, name: str = "unet") -> list[list[float]]:
+    with open(folder / f"metrics/curves/{name}.csv", newline="") as file:
+        return [[float(value) for value in row] for row in list(csv.reader(file))[1:]]
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("unet", 1e-5), ("resnet34_unet", 2e-3)])
+def test_two_processes_train_as_one_does_up_to_rounding(project, capfd, name, tolerance):
+    """Batch normalisation and Adam magnify rounding; tests/training/test_team.py compares gradients in float64."""
+    found = []
+    for devices in (1, 2):
+        line = launch.train(name, small_params(train__batch_size=6, train__lr=1e-4, runtime__devices=devices))
+        assert line.startswith(f"models/{name}.safetensors: valid Dice")
+        found.append(curves(project, name))
+    assert len(found[0]) == len(found[1]) == 2
+    for alone, together in zip(*found, strict=True):
+        assert together == pytest.approx(alone, rel=tolerance, abs=tolerance)
+    captured = capfd.readouterr()
+    assert captured.out.count("epoch ") == 4
+    assert ", 2 processes, fp32" in captured.out
+    assert captured.err == ""
+
+
+def test_bad_input_of_several_processes_is_one_line(project, tmp_path_factory, capfd, monkeypatch):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(project / "data", elsewhere / "data")
+    (elsewhere / "data/augmented/plan.csv").unlink()
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(SystemExit) as caught:
+        launch.train("unet", small_params(runtime__devices=2))
+    assert caught.value.code == 2
+    errors = capfd.readouterr().err
+    assert errors.startswith("train_unet: data/augmented/plan.csv is missing") and errors.count("\n") == 1
+    assert not (elsewhere / "models").exists()
+
+
+def test_more_processes_than_samples_a_step_are_refused(project, capfd):
+    with pytest.raises(SystemExit):
+        launch.train("unet", small_params(runtime__devices=2, train__batch_size=1))
+    assert "train.batch_size: 1 samples a step leave some of 2 processes nothing to do" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "gpus", "count"),
+    [("cpu", 0, 0, 1), ("cpu", 3, 0, 3), ("auto", 0, 0, 1), ("auto", 0, 4, 4), ("auto", 2, 4, 2), ("cuda", 0, 2, 2)],
+)
+def test_auto_takes_every_gpu_and_one_process_without_any(monkeypatch, device, devices, gpus, count):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(launch, "choose_device", lambda name: torch.device("cuda" if gpus else "cpu"))
+    assert launch.how_many(Runtime(device, Count(devices), 0)) == count
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_more_gpus_than_there_are_is_refused(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(launch, "choose_device", torch.device)
+    with pytest.raises(InputError, match=rf"runtime\.devices: 3 asked for, but {device} means [12] here; set it to auto"):
+        launch.how_many(Runtime(device, Count(3), 0))
+
+
+def test_a_process_that_is_killed_ends_the_training_with_one_line(project, capfd, monkeypatch):
+    def spawn(*_args, **_options):
+        raise launch.processes.ProcessExitedException(
+            "x", error_index=1, error_pid=1, exit_code=-9, signal_name="SIGKILL"
+        )
+
+    monkeypatch.setattr(launch.processes, "spawn", spawn)
+    assert run_command("train_unet", lambda: launch.train("unet", small_params(runtime__devices=2))) == 2
+    assert "process 1 of 2 was ended by SIGKILL" in capfd.readouterr().err
+
+
+def stage_project(folder: Path, data: Path, **changes) -> Path:
+    """A folder in which ``python -m stages.train_unet`` runs on ``data``."""
+    folder.mkdir()
+    (folder / "data").symlink_to(data)
+    tiny = TINY | {path.replace("__", "."): value for path, value in changes.items()}
+    (folder / "params.yaml").write_text(yaml.safe_dump(changed(tiny)), encoding="utf-8")
+    return folder
+
+
+def torchrun(folder: Path, *options: str, prefix: tuple[str, ...] = (), **environment: str) -> subprocess.Popen:
+    command = [*prefix, sys.executable, "-m", "torch.distributed.run", *options, "-m", "stages.train_unet"]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
+    return subprocess.Popen(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=clean | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen, seconds: int = 240) -> str:
+    try:
+        output = process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode == 0, output
+    return output
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path(f"/proc/{os.getpid()}/task").exists(), reason="finds the worker in /proc")
+def test_a_job_whose_worker_is_killed_starts_again_and_ends_the_same(data, tmp_path):
+    results = []
+    for kill in (False, True):
+        folder = stage_project(tmp_path / str(kill), data, train__epochs=6)
+        process = torchrun(folder, "--standalone", "--nproc-per-node=2", "--max-restarts=1")
+        if kill:
+            curves_begun = folder / "runs/workspace/unet"
+            deadline = time.monotonic() + 120
+            while not list(curves_begun.glob("events*")) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            os.kill(children(process.pid)[1], signal.SIGKILL)
+        output = finish(process)
+        assert output.count("train_unet: models/unet.safetensors") == 1
+        assert ("SIGKILL" in output or "exitcode: -9" in output or "Signal 9" in output) == kill, output
+        results.append([digest(folder / name) for name in TRACKED])
+    assert results[0] == results[1]
+
+
+@pytest.fixture
+def two_hosts():
+    """Two network namespaces joined by a cable, each with an address of its own."""
+    names, tag = [], uuid.uuid4().hex[:6]
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+    if shutil.which("ip") is None:
+        pytest.skip("network namespaces need the command ip")
+    try:
+        for host in "ab":
+            ip("netns", "add", f"segkit-{tag}-{host}")
+            names.append(f"segkit-{tag}-{host}")
+        ip("link", "add", f"sk{tag}a", "netns", names[0], "type", "veth", "peer", "name", f"sk{tag}b", "netns", names[1])
+        for number, (name, end) in enumerate(zip(names, "ab", strict=True), start=1):
+            ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", f"sk{tag}{end}")
+            for device in ("lo", f"sk{tag}{end}"):
+                ip("-n", name, "link", "set", device, "up")
+    except subprocess.CalledProcessError as error:
+        for name in names:
+            ip("netns", "del", name)
+        pytest.skip(f"network namespaces are not permitted here: {error.stderr.decode().strip()}")
+    yield [(name, f"sk{tag}{end}") for name, end in zip(names, "ab", strict=True)]
+    for name in names:
+        ip("netns", "del", name)
+
+
+def test_two_hosts_train_as_one_does(two_hosts, data, tmp_path):
+    jobs = []
+    for rank, (name, cable) in enumerate(two_hosts):
+        jobs.append(torchrun(
+            stage_project(tmp_path / f"host{rank}", data),
+            "--nnodes=2", f"--node-rank={rank}", "--nproc-per-node=1", "--master-addr=10.77.0.1", "--master-port=29500",
+            prefix=("ip", "netns", "exec", name), GLOO_SOCKET_IFNAME=cable,
+        ))  # fmt: skip
+    outputs = [finish(job) for job in jobs]
+    assert [output.count("\nepoch ") for output in outputs] == [2, 0]
+    assert "2 processes" in outputs[0]
+    assert not (tmp_path / "host1/models").exists() and not (tmp_path / "host1/metrics").exists()
+    alone = stage_project(tmp_path / "alone", data)
+    finish(torchrun(alone, "--standalone", "--nproc-per-node=1"))
+    for one, two in zip(curves(alone), curves(tmp_path / "host0"), strict=True):
+        assert two == pytest.approx(one, rel=1e-5, abs=1e-5)
