@@ -1,9 +1,11 @@
-"""The command line: ``python -m segkit COMMAND``."""
+"""The command line: ``python -m segkit COMMAND``. What a command needs is imported when it runs."""
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 from segkit.command import run_command
+from segkit.params import MODEL_NAMES
 
 
 class Parser(argparse.ArgumentParser):
@@ -11,20 +13,75 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}; see 'python -m segkit --help'\n")
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    parser = Parser(prog="segkit", description="Use what the pipeline made.")
+    parser = Parser(prog="python -m segkit", description="Use and measure what the pipeline makes.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser("results", help="print both models' scores and where everything lies")
-    command.set_defaults(work=_results)
+    _add_results(commands)
+    _add_bench(commands)
     options = parser.parse_args(arguments)
     return run_command(f"segkit {options.command}", lambda: options.work(options))
+
+
+def _add_results(commands) -> None:
+    command = commands.add_parser("results", help="print both models' scores and where everything lies")
+    command.set_defaults(work=_results)
 
 
 def _results(options: argparse.Namespace) -> None:
     from segkit.evaluation.results import results
 
     print(results())
+
+
+def _add_bench(commands) -> None:
+    command = commands.add_parser("bench", help="measure training: loading alone, computing alone, the real loop")
+    command.add_argument("--model", choices=MODEL_NAMES, help="default: both")
+    command.add_argument("--size", type=_size, help="128 or 96x128, height by width; default: preprocess.size")
+    command.add_argument("--batch", type=_positive(int), help="images a step; default: train.batch_size")
+    command.add_argument("--seconds", type=_positive(float), default=4.0, help="of each measured stretch; default: 4")
+    command.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")
+    command.set_defaults(work=_bench)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from segkit import params
+    from segkit.files import write_json
+
+    configuration = params.load()
+    names = (options.model,) if options.model else MODEL_NAMES
+    from segkit.training.bench import Plan, bench, describe
+
+    results = {}
+    for name in names:
+        batch = options.batch or getattr(configuration, name).train.batch_size
+        plan = Plan(options.size or configuration.preprocess.size, batch, options.seconds, options.profile)
+        results[name] = bench(name, configuration, plan)
+        print(describe(results[name]), flush=True)
+    if options.json:
+        write_json(options.json, results[options.model] if options.model else results)
+
+
+def _positive(kind: type):
+    def number(text: str):
+        value = kind(text)
+        if not 0 < value < 1e6:
+            raise ValueError(text)
+        return value
+
+    number.__name__ = f"positive {kind.__name__}"  # argparse names it in its message
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = [int(side) for side in text.split("x")]
+    if len(sides) not in (1, 2) or not all(16 <= side <= 8192 for side in sides):
+        raise ValueError(text)
+    return sides[0], sides[-1]
+
+
+_size.__name__ = "size from 16 to 8192"

@@ -10,7 +10,13 @@ T = TypeVar("T")
 
 
 def bar(
-    items: Iterable[T] | None = None, *, label: str, total: int | None = None, unit: str = "it", hidden: bool = False
+    items: Iterable[T] | None = None,
+    *,
+    label: str,
+    total: int | None = None,
+    unit: str = "it",
+    hidden: bool = False,
+    **kwargs,
 ) -> tqdm:
     """A tqdm bar on stderr that shows itself only on a terminal, and not where it is ``hidden``; it leaves no trace
     when it is done."""
@@ -22,4 +28,5 @@ def bar(
         leave=False,
         dynamic_ncols=True,
         disable=hidden or not sys.stderr.isatty(),
+        **kwargs,
     )

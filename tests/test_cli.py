@@ -60,3 +60,29 @@ def test_help_names_the_commands(capsys):
         main(["--help"])
     assert left.value.code == 0
     assert "results" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--size", "8"], "argument --size: invalid size from 16 to 8192 value: '8'"),
+        (["--size", "64x64x64"], "argument --size"),
+        (["--batch", "0"], "argument --batch: invalid positive int value: '0'"),
+        (["--seconds", "nan"], "argument --seconds"),
+        (["--model", "vnet"], "argument --model: invalid choice: 'vnet'"),
+    ],
+)
+def test_a_wrong_measurement_is_refused_in_one_line(tmp_path, arguments, said):
+    done = segkit("bench", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert said in done.stderr
+
+
+def test_help_does_not_wait_for_torch(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "segkit", "--help"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "bench" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not loaded & {"torch", "numpy", "PIL", "torchvision", "tensorboard"}

@@ -1,6 +1,6 @@
 """Which samples a raw data set holds, and which split each belongs to.
 
-Both ``synthetic`` and ``oxford_pet`` lie in the layout of Oxford-IIIT Pet, so one reader serves them.
+All sources lie in the layout of Oxford-IIIT Pet, so one reader serves them.
 """
 
 from collections import Counter

@@ -117,14 +117,15 @@ def trimap_to_mask(trimap: np.ndarray, border: str) -> np.ndarray:
 
     ``border``: what 3 becomes (``foreground``, ``background`` or ``ignore``). Raises UnusableFile for other values.
     """
-    refuse_strange(trimap)
+    refuse_strange(Image.fromarray(trimap))
     table = np.zeros(256, np.uint8)
     table[[PET, BACKGROUND, BORDER]] = [1, 0, BORDER_BECOMES[border]]
     return table[trimap]
 
 
-def refuse_strange(trimap: np.ndarray) -> None:
-    """Raise UnusableFile for a trimap with values other than 1, 2, 3."""
-    if trimap.size and not (trimap.min() >= PET and trimap.max() <= BORDER):
-        strange = sorted(int(value) for value in np.setdiff1d(trimap, [PET, BACKGROUND, BORDER]))
+def refuse_strange(trimap: Image.Image) -> None:
+    """Raise UnusableFile for a trimap (mode L or P) with values other than 1, 2, 3."""
+    low, high = trimap.getextrema()
+    if low < PET or high > BORDER:
+        strange = np.setdiff1d(np.asarray(trimap), [PET, BACKGROUND, BORDER]).tolist()
         raise UnusableFile(f"the trimap holds values other than 1 (pet), 2 (background), 3 (border): {strange[:5]}")

@@ -84,10 +84,8 @@ def read_plan(path: Path, samples: int) -> Plan:
     if not path.is_file():
         raise InputError(f"{path} is missing; run 'dvc repro augment', or fetch it with 'dvc pull'")
     try:
-        rows = np.fromiter(
-            ((int(row["source_row"]), TRANSFORMS.index(row["transform"])) for row in csv_rows(path)), np.dtype((np.int64, 2))
-        )
-        plan = Plan(*np.ascontiguousarray(rows.T))
+        pairs = ((int(row["source_row"]), TRANSFORMS.index(row["transform"])) for row in csv_rows(path))
+        plan = Plan(*np.ascontiguousarray(np.fromiter(pairs, np.dtype((np.int64, 2))).T))
     except (KeyError, ValueError) as error:
         raise InputError(f"{path} is no training plan ({error}); run 'dvc repro -f augment'") from None
     if not len(plan) or plan.source_rows.min() < 0 or plan.source_rows.max() >= samples:

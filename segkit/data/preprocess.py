@@ -125,13 +125,13 @@ def _pack(sample: Sample, row: int, options: Preprocess, images: "_Rows", masks:
     height, width = options.size
     try:
         picture, trimap = read_pair(sample.picture, sample.mask, at_least=(width, height))
-        refuse_strange(np.asarray(trimap))
+        refuse_strange(trimap)
     except UnusableFile as fault:
         return Packed(row, fault=str(fault))
     image = picture.resize((width, height), Image.Resampling.BILINEAR)
     mask = trimap_to_mask(np.asarray(trimap.resize((width, height), Image.Resampling.NEAREST)), options.border)
-    images.write(row, np.asarray(image))
-    masks.write(row, mask)
+    images.write(row, image.tobytes())
+    masks.write(row, mask.tobytes())
     histogram = np.reshape(image.histogram(), (3, 256))
     values = np.arange(256)
     counts = np.bincount(mask.reshape(-1), minlength=256)
@@ -159,9 +159,9 @@ class _Rows:
         if hasattr(os, "posix_fallocate"):  # a disk too small says so now, not after an hour
             os.posix_fallocate(self._file.fileno(), self._start, math.prod(shape))
 
-    def write(self, row: int, values: np.ndarray) -> None:
+    def write(self, row: int, values: bytes) -> None:
         """Write one row; any thread may."""
-        data, place = memoryview(np.ascontiguousarray(values)).cast("B"), self._start + row * self._row
+        data, place = memoryview(values), self._start + row * self._row
         while data:
             written = os.pwrite(self._file.fileno(), data, place)
             data, place = data[written:], place + written
@@ -177,7 +177,7 @@ def _drop_rows(path: Path, bad: list[int]) -> None:
     kept = np.setdiff1d(np.arange(len(rows)), bad)
     compact = _Rows(path.with_suffix(".kept"), (len(kept), *rows.shape[1:]))
     for new, old in enumerate(kept.tolist()):
-        compact.write(new, rows[old])
+        compact.write(new, rows[old].tobytes())
     compact.close()
     compact.path.replace(path)
 

@@ -48,7 +48,7 @@ class Warps:
         return self._relight(images), warped.squeeze(1).to(torch.uint8)
 
     def _grid(self, height: int, width: int) -> Tensor:
-        """Where each output pixel looks, ``float32 (N, H, W, 2)``: ``F.affine_grid`` in a third of its time on the CPU."""
+        """Where each output pixel looks, ``float32 (N, H, W, 2)``: ``F.affine_grid`` in a third of its time on CPUs."""
         y, x = (
             torch.linspace(1 / size - 1, 1 - 1 / size, size, device=self.maps.device) for size in (height, width)
         )

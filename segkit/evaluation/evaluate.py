@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segkit.data.batches import run_ahead
 from segkit.data.catalog import Sample
 from segkit.data.packed import Split, open_split, read_samples, read_summary
 from segkit.errors import InputError
@@ -127,10 +128,9 @@ def draw_pictures(folder: Path, predictor: Predictor, test: TestSet, dice: np.nd
 def _predictions(predictor: Predictor, split: Split, label: str) -> Iterator[tuple[Tensor, Tensor]]:
     """Probabilities and masks of one batch after another, on the device."""
     with bar(label=label, total=len(split), unit="img") as progress:
-        for start in range(0, len(split), BATCH):
-            rows = slice(start, start + BATCH)
-            # copies: a tensor must not share memory with a read-only map
-            pictures, masks = (torch.from_numpy(array[rows].copy()) for array in (split.images, split.masks))
+        rows = (slice(start, start + BATCH) for start in range(0, len(split), BATCH))
+        batches = ([torch.from_numpy(array[chosen]) for array in (split.images, split.masks)] for chosen in rows)
+        for pictures, masks in run_ahead(batches):
             probabilities = predictor.probabilities(pictures)
             yield probabilities, masks.to(predictor.device)
             progress.update(len(masks))

@@ -1,8 +1,12 @@
 """What both networks are made of."""
 
+import copy
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def double_conv(inputs: int, outputs: int, *, batch_norm: bool) -> nn.Sequential:
@@ -56,6 +60,20 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     height, width = images.shape[-2:]
     bottom, right = -height % multiple, -width % multiple
     return F.pad(images, (0, right, 0, bottom), mode="replicate") if bottom or right else images
+
+
+def fold_batch_norm(model: nn.Module) -> nn.Module:
+    """A copy of ``model`` for use, not for training: each batch normalisation that follows a convolution is folded
+    into its weights. The same function to rounding, in fewer passes over memory.
+    """
+    model = copy.deepcopy(model).eval()
+    for module in list(model.modules()):
+        names, children = zip(*module.named_children(), strict=True) if list(module.children()) else ((), ())
+        for i, (before, layer) in enumerate(pairwise(children)):
+            if isinstance(before, nn.Conv2d) and isinstance(layer, nn.BatchNorm2d):
+                setattr(module, names[i], fuse_conv_bn_eval(before, layer))
+                setattr(module, names[i + 1], nn.Identity())
+    return model
 
 
 def initialise(module: nn.Module) -> None:

@@ -7,14 +7,15 @@ from torch import Tensor
 from segkit.data.batches import to_float
 from segkit.data.normalize import Normalizer
 from segkit.models import heads
+from segkit.models.blocks import fold_batch_norm
 from segkit.models.checkpoint import Checkpoint
 
 
 class Predictor:
-    """A checkpoint's network with its own normalisation, in fp32 on one device."""
+    """A checkpoint's network with its own normalisation, in fp32 on one device, batch normalisation folded."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        self.model = checkpoint.model.to(device, memory_format=torch.channels_last).eval()
+        self.model = fold_batch_norm(checkpoint.model).to(device, memory_format=torch.channels_last)
         self.normalizer = Normalizer.from_metadata(checkpoint.metadata["normalize"])
         self.device = device
 

@@ -22,7 +22,6 @@ from segkit.training import run
 from segkit.training.device import choose_device
 from segkit.workspace import cores
 
-
 SILENT_SECONDS = 20
 
 

@@ -31,7 +31,8 @@ class Totals:
     @classmethod
     def on(cls, device: torch.device) -> "Totals":
         """Empty sums on ``device``."""
-        return cls(*(torch.zeros((), dtype=dtype, device=device) for dtype in (torch.float32, torch.float32, torch.int64)))
+        dtypes = torch.float32, torch.float32, torch.int64
+        return cls(*(torch.zeros((), dtype=dtype, device=device) for dtype in dtypes))
 
     @torch.no_grad()
     def add(self, loss: Tensor, pixels: Tensor, logits: Tensor, masks: Tensor) -> None:

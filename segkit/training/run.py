@@ -22,7 +22,7 @@ from segkit.files import digest, write_json
 from segkit.models import build, heads
 from segkit.models.checkpoint import save_checkpoint
 from segkit.params import Params, Train, as_dict
-from segkit.training.device import choose_device, choose_precision, make_deterministic
+from segkit.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine
 from segkit.training.optimizer import AdamW
@@ -48,6 +48,7 @@ def train(name: str, params: Params, paths: Paths | None = None) -> str:
     writes, and the others return an empty line. Raises InputError for missing data or a loss that is not finite.
     """
     paths, team = paths or Paths(), Team.current()
+    keep_freed_memory()
     make_deterministic(params.seed)
     recipe: Train = getattr(params, name).train
     device = choose_device(params.runtime.device)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segkit.data.batches import TrainingBatches, batch_bounds, plain_batches, run_ahead
+from segkit.data.batches import Part, TrainingBatches, batch_bounds, copy_to, plain_batches, resident, run_ahead
 from segkit.data.normalize import Normalizer
 from segkit.data.packed import Split
 from segkit.data.plan import Plan, draw, make_plan, order
@@ -164,3 +164,53 @@ def test_nothing_starts_before_the_first_item_is_asked_for():
     reader = run_ahead(iter(int, 1))
     assert set(threading.enumerate()) == before
     reader.close()
+
+
+@few
+@given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 4))
+def test_the_parts_of_several_processes_are_the_batches_of_one(samples, batch_size, size):
+    noise = np.random.default_rng(0)
+    data = Split(noise.integers(0, 255, (samples, 4, 6, 3), np.uint8), noise.integers(0, 2, (samples, 4, 6), np.uint8))
+    plan, options = make_plan(samples, Augment("combine", 1)), {"batch_size": batch_size, "device": CPU}
+    parts = [Part(rank, size) for rank in range(size)]
+    training = [TrainingBatches(data, plan, UNCHANGED, seed=1, part=part, **options).epoch(2) for part in parts]
+    plain = [plain_batches(data, UNCHANGED, part=part, **options) for part in parts]
+    alone = [
+        TrainingBatches(data, plan, UNCHANGED, seed=1, **options).epoch(2),
+        plain_batches(data, UNCHANGED, **options),
+    ]
+    for whole, shares in zip(alone, (training, plain), strict=True):
+        for batch, pieces in zip(whole, zip(*shares, strict=True), strict=True):
+            assert torch.equal(torch.cat([piece.masks for piece in pieces]), batch.masks)
+            joined = torch.cat([piece.images for piece in pieces])
+            torch.testing.assert_close(joined, batch.images, atol=1e-2, rtol=0)
+
+
+def test_a_split_held_on_the_device_gives_the_same_batches():
+    noise = np.random.default_rng(0)
+    data = Split(noise.integers(0, 255, (700, 4, 6, 3), np.uint8), noise.integers(0, 2, (700, 4, 6), np.uint8))
+    plan, held = make_plan(700, Augment("combine", 1)), copy_to(data, CPU)
+    assert all(isinstance(tensor, torch.Tensor) for tensor in (held.images, held.masks))
+    for streamed, kept in zip(batches(data, plan, 64).epoch(0), batches(held, plan, 64).epoch(0), strict=True):
+        assert torch.equal(streamed.images, kept.images) and torch.equal(streamed.masks, kept.masks)
+    assert np.array_equal(held.images, data.images)  # the transforms wrote into copies
+
+
+@pytest.mark.parametrize(("free", "held"), [(2 * 4 * 24 * 10, True), (2 * 4 * 24 * 10 - 2, False)])
+def test_a_gpu_holds_the_split_where_half_of_its_free_memory_is_enough(monkeypatch, free, held):
+    data = split(10)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
+    monkeypatch.setattr("segkit.data.batches.copy_to", lambda given, device: "held")
+    assert (resident(data, torch.device("cuda")) == "held") == held
+    assert resident(data, CPU) is data
+
+
+def test_originals_are_shown_as_they_are_beside_transformed_copies():
+    noise = np.random.default_rng(0)
+    data = Split(noise.integers(0, 255, (9, 8, 8, 3), np.uint8), noise.integers(0, 2, (9, 8, 8), np.uint8))
+    plan = make_plan(9, Augment("combine", 1))
+    (batch,) = batches(data, plan, 18).epoch(0)
+    rows = order(plan, 0, 0)
+    originals = rows < 9
+    expected = torch.from_numpy(data.images[rows[originals]]).permute(0, 3, 1, 2).float()
+    torch.testing.assert_close(batch.images[torch.from_numpy(originals)], expected, atol=1e-4, rtol=0)

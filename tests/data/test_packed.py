@@ -54,7 +54,8 @@ def test_threads_may_read_at_once(tmp_path):
     array = write(tmp_path / "x.npy", (50, 1000))
     rows = Rows(tmp_path / "x.npy")
     with ThreadPoolExecutor(8) as pool:
-        assert all(np.array_equal(got, array[i % 50]) for i, got in enumerate(pool.map(lambda i: rows[i % 50], range(400))))
+        read = list(pool.map(lambda number: rows[number % 50], range(400)))
+    assert all(np.array_equal(row, array[number % 50]) for number, row in enumerate(read))
 
 
 def test_reading_maps_nothing(tmp_path):

@@ -7,7 +7,7 @@ from torch import nn
 from torchvision.models import resnet34
 
 from segkit.models import build
-from segkit.models.blocks import UpConv
+from segkit.models.blocks import UpConv, fold_batch_norm
 
 
 def parameters(model: nn.Module) -> int:
@@ -172,3 +172,18 @@ def test_weights_start_with_he_s_deviation():
             fan_in = layer.in_channels * 9
             assert layer.weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.1)
             assert layer.bias is None or not layer.bias.any()
+
+
+def test_folded_batch_normalisation_is_the_same_function():
+    torch.manual_seed(0)
+    model = build("resnet34_unet")
+    images = torch.randn(4, 3, 64, 64)
+    model.train()(images)  # running means other than 0 and 1
+    model.eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    folded = fold_batch_norm(model)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(images), model(images), atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())

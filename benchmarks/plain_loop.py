@@ -1,0 +1,155 @@
+"""Images a second of the training loop beside the loop that tutorials write, with the same networks and batch.
+
+    python -m benchmarks.plain_loop [--raw data/raw] [--size 128] [--model unet] [--rounds 5] [--json FILE]
+
+The plain loop: JPEG decoded and resized at every read in the main process, normalised picture by picture, fp32,
+NCHW, torch's own layers, losses and AdamW as they come, the loss read after each step; no augmentation. Ours reads
+packed pictures (packing is timed apart), augments them as ``params.yaml`` says, and trains as the stages do. The two
+take turns in one process; ratios are medians over the rounds.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from itertools import chain, islice, repeat
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmarks.common import make_engine, make_project, median, params_at, report, seconds
+from segkit.command import run_command
+from segkit.data.catalog import Sample, read_catalog
+from segkit.models import ResNet34UNet, build
+from segkit.models.blocks import UpConv
+from segkit.params import MODEL_NAMES
+
+
+class PlainPets(torch.utils.data.Dataset):
+    """Reads, decodes, resizes and normalises a sample each time it is asked for."""
+
+    def __init__(self, samples: list[Sample], size: int) -> None:
+        self.samples, self.size = samples, size
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        sample, size = self.samples[index], (self.size, self.size)
+        image = Image.open(sample.picture).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        mask = np.asarray(Image.open(sample.mask).resize(size, Image.Resampling.NEAREST))
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+        return (pixels - pixels.mean()) / pixels.std(), torch.from_numpy((mask != 2).astype(np.int64))
+
+
+def plain_network(name: str) -> nn.Module:
+    """The same network of torch's own layers."""
+    model = build(name)
+    plain_up(model)
+    plain_head(model)
+    return model
+
+
+def plain_up(model: nn.Module) -> None:
+    """Turn the transposed convolutions into torch's own."""
+    for module in model.modules():
+        if type(module) is UpConv:
+            module.__class__ = nn.ConvTranspose2d
+
+
+def plain_head(model: nn.Module) -> None:
+    """Make the full-size channels before the head, where they are merged."""
+    if isinstance(model, ResNet34UNet):
+        model._last_up_and_head = lambda x: model.head(model.last_up(x))
+
+
+class PlainLoop:
+    """The loop that tutorials write."""
+
+    def __init__(self, name: str, samples: list[Sample], size: int, batch_size: int) -> None:
+        self.model = plain_network(name).train()
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=3e-4)
+        loader = torch.utils.data.DataLoader(PlainPets(samples, size), batch_size, shuffle=True, drop_last=True)
+        self.batches = chain.from_iterable(repeat(loader))  # epoch after epoch
+
+    def train(self, steps: int) -> float:
+        total = 0.0
+        for images, masks in islice(self.batches, steps):
+            self.optimizer.zero_grad()
+            logits = self.model(images)
+            if logits.shape[1] == 2:
+                loss = F.cross_entropy(logits, masks)
+            else:
+                loss = F.binary_cross_entropy_with_logits(logits[:, 0], masks.float())
+            loss.backward()
+            self.optimizer.step()
+            total += loss.item()
+        return total / steps
+
+
+def compare(name: str, raw: Path, size: int, rounds: int, plain_steps: int, our_steps: int) -> dict:
+    """Rates of both loops and their ratio."""
+    params = params_at(size)
+    batch_size = getattr(params, name).train.batch_size
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        project = make_project(raw, Path(folder), params)
+        packing = time.perf_counter() - start
+        engine = make_engine(name, params)
+        batches = project.batches(name, engine.device)
+        torch.use_deterministic_algorithms(False)
+        samples = [sample for sample in read_catalog(raw) if sample.split == "train"]
+        random.seed(0)
+        plain = PlainLoop(name, samples, size, batch_size)
+
+        def ours(epoch: int) -> None:
+            torch.use_deterministic_algorithms(True)
+            engine.train(islice(batches.epoch(epoch), our_steps), steps=our_steps, label="ours")
+            torch.use_deterministic_algorithms(False)
+
+        plain.train(1)
+        ours(0)
+        rates = []
+        for number in range(rounds):
+            rates.append((
+                batch_size * plain_steps / seconds(lambda: plain.train(plain_steps)),
+                batch_size * our_steps / seconds(lambda: ours(number)),  # noqa: B023 (called at once)
+            ))  # fmt: skip
+    return {
+        "plain_images_per_second": median([plain for plain, _ in rates]),
+        "train_images_per_second": median([ours for _, ours in rates]),
+        "ratio": median([ours / plain for plain, ours in rates]),
+        "ratios": [round(ours / plain, 3) for plain, ours in rates],
+        "precision": engine.precision,
+        "size": size,
+        "batch_size": batch_size,
+        "packing_seconds": round(packing, 2),
+    }
+
+
+def main() -> int:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="pictures in the layout of Oxford-IIIT Pet")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--model", choices=MODEL_NAMES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+
+    def work() -> None:
+        names = [options.model] if options.model else MODEL_NAMES
+        steps = {"unet": (1, 2), "resnet34_unet": (4, 9)}
+        found = {name: compare(name, options.raw, options.size, options.rounds, *steps[name]) for name in names}
+        report(found, options.json)
+
+    return run_command("plain_loop", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

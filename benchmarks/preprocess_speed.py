@@ -1,0 +1,85 @@
+"""The preprocess stage beside the decoder's own limit: Pillow decoding the same files on all cores, writing nothing.
+
+    python -m benchmarks.preprocess_speed --raw data/raw [--size 128] [--rounds 7] [--json FILE]
+
+Two limits: the pictures alone, and pictures and masks. Both decode whole pictures; preprocess may decode a JPEG at a
+fraction of its size where that is enough, and then also resizes, counts, hashes and writes.
+"""
+
+import argparse
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.common import median, params_at, report, seconds
+from segkit.command import run_command
+from segkit.data import preprocess as preprocessing
+from segkit.data.catalog import read_catalog
+from segkit.workspace import cores
+
+
+def decode(paths: list[Path]) -> None:
+    for path in paths:
+        Image.open(path).load()
+
+
+def decode_all(pool_class: type, paths: list[Path]) -> float:
+    """Seconds that a pool of one worker a core takes to decode all ``paths``; starting the pool is not counted."""
+    chunks = [paths[start : start + 16] for start in range(0, len(paths), 16)]
+    with pool_class(cores()) as pool:
+        list(pool.map(decode, [[]] * cores()))
+        return seconds(lambda: list(pool.map(decode, chunks)))
+
+
+def whole(*args, at_least=None, read_pair=preprocessing.read_pair, **kwargs):
+    """``read_pair`` that always decodes the whole picture."""
+    return read_pair(*args, **kwargs)
+
+
+def main() -> int:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"))
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+
+    def work() -> None:
+        samples = read_catalog(options.raw)
+        pictures, masks = [s.picture for s in samples], [s.mask for s in samples]
+        settings = params_at(options.size).preprocess
+        rounds: dict[str, list[float]] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            run = partial(preprocessing.preprocess, options.raw, Path(folder) / "out", settings)
+            run()
+            reduced = preprocessing.read_pair
+            for _ in range(options.rounds):
+                found = {
+                    "pictures": min(decode_all(pool, pictures) for pool in (ThreadPoolExecutor, ProcessPoolExecutor)),
+                    "pictures_and_masks": min(
+                        decode_all(pool, pictures + masks) for pool in (ThreadPoolExecutor, ProcessPoolExecutor)
+                    ),
+                    "preprocess": seconds(run),
+                }
+                preprocessing.read_pair = whole
+                found["preprocess_whole_pictures"] = seconds(run)
+                preprocessing.read_pair = reduced
+                for name, value in found.items():
+                    rounds.setdefault(name, []).append(value)
+        count = len(samples)
+        result = {f"{name}_images_per_second": median([count / s for s in times], 1) for name, times in rounds.items()}
+        for limit in ("pictures", "pictures_and_masks"):
+            ratios = [a / b for a, b in zip(rounds["preprocess"], rounds[limit], strict=True)]
+            result[f"time_over_{limit}"] = median(ratios)
+        report(result | {"samples": count, "size": options.size}, options.json)
+
+    return run_command("preprocess_speed", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
