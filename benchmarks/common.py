@@ -55,8 +55,10 @@ class Project:
 
 
 def params_at(size: int, lr: float | None = None) -> Params:
-    """``params.yaml`` with another picture size and, where given, learning rate."""
+    """``params.yaml`` with another picture size and, where given, learning rate; on the CPU, as what it is compared
+    with."""
     params = parameters.load()
+    params = replace(params, runtime=replace(params.runtime, device="cpu"))
     preprocess_options = replace(params.preprocess, size=Size((size, size)))
     models = {
         name: replace(section, train=replace(section.train, lr=lr or section.train.lr))
@@ -102,7 +104,6 @@ def report(result: dict[str, Any], path: Path | None) -> None:
         "cores": cores(),
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),

@@ -56,19 +56,20 @@ VARIANTS: dict[str, Callable[[Engine], Engine]] = {
     "torch's fused AdamW on channels-last weights": with_torch_s_fused_optimizer,
     "torch's AdamW as it comes": without_fused_optimizer,
     "deterministic mode fills new memory": lambda engine: engine,
+    "torch.compile": lambda engine: replace(engine, model=torch.compile(engine.model)),
 }
 
 
 def compare(name: str, size: int, rounds: int, compiled: bool, keep_memory: bool) -> dict:
     """Times of a step of each variant, relative to the step as it is."""
     params = params_at(size)
-    names = [*VARIANTS, *(["torch.compile"] if compiled else [])]
+    names = [variant for variant in VARIANTS if compiled or variant != "torch.compile"]
     if name == "unet":
         names.remove("head after the last upsampling, not merged")
     engines = {}
     for variant in names:
         engine = make_engine(name, params, keep_memory)
-        engines[variant] = VARIANTS.get(variant, lambda engine: replace(engine, model=torch.compile(engine.model)))(engine)
+        engines[variant] = VARIANTS[variant](engine)
     images = torch.randn(params.train.batch_size, 3, size, size).contiguous(memory_format=torch.channels_last)
     batch = Batch(images, torch.randint(0, 2, (len(images), size, size), dtype=torch.uint8))
 

@@ -13,12 +13,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+        self.exit(2, f"{self.prog}: {message}; see 'python -m {self.prog} --help'\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    parser = Parser(prog="python -m segkit", description="Use and measure what the pipeline makes.")
+    parser = Parser(prog="segkit", description="Use and measure what the pipeline makes.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_results(commands)
     _add_bench(commands)

@@ -78,7 +78,7 @@ def _decode(path: Path, at_least: tuple[int, int] | None = None) -> tuple[Image.
 
 def _is_sideways(image: Image.Image) -> bool:
     """Whether its EXIF tag turns it by a quarter."""
-    return image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
 
 
 def _upright_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:

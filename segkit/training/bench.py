@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import count, repeat
 from pathlib import Path
@@ -21,12 +22,13 @@ from segkit.data.normalize import Normalizer
 from segkit.data.packed import open_split
 from segkit.data.plan import make_plan
 from segkit.data.preprocess import IMAGENET
+from segkit.errors import InputError
 from segkit.params import Params
 from segkit.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
 from segkit.training.logbook import peak_memory
 from segkit.training.loop import Engine
 from segkit.training.optimizer import AdamW
-from segkit.training.run import create
+from segkit.training.run import create, refuse_lonely_values
 from segkit.workspace import cores
 
 ROUNDS = 9
@@ -46,9 +48,12 @@ class Plan:
 
 
 def bench(name: str, params: Params, plan: Plan) -> dict[str, Any]:
-    """``measure`` in a process of its own, so that peak memory is its own too."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, name, params, plan).result()
+    """``measure`` in a process of its own, so that peak memory is its own too; raises InputError where it dies."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(measure, name, params, plan).result()
+    except BrokenProcessPool:
+        raise InputError(f"{name}: the process was ended, likely for memory; lower --batch or --size") from None
 
 
 def measure(name: str, params: Params, plan: Plan) -> dict[str, Any]:
@@ -66,6 +71,7 @@ def measure(name: str, params: Params, plan: Plan) -> dict[str, Any]:
     recipe = getattr(params, name).train
     precision = choose_precision(recipe.precision, device)
     model, _ = create(name, replace(params, resnet34_unet=replace(params.resnet34_unet, pretrained=False)))
+    refuse_lonely_values(model, plan.size, plan.batch_size)
     model = model.to(device, memory_format=torch.channels_last)
     engine = Engine(model, AdamW(model.parameters(), recipe.lr, recipe.weight_decay), device, precision)
     batch = _batch(plan, device)
@@ -201,8 +207,10 @@ def _product(factor: torch.Tensor, device: torch.device) -> None:
 
 
 def _wait(device: torch.device) -> None:
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def _product_size(device: torch.device) -> int:

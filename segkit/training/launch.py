@@ -31,18 +31,21 @@ def train(name: str, params: Params) -> str:
     Under ``torchrun`` this process is one of those that it started, and ``runtime.devices`` is left aside. Returns an
     empty line in all processes but the leading one. Raises InputError for more devices than there are.
     """
-    if "WORLD_SIZE" in os.environ:
+    if dist.is_torchelastic_launched():
+        if ":" in params.runtime.device and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1":
+            raise InputError(f"runtime.device: {params.runtime.device} is one GPU for several processes; set auto")
         return _as_member(lambda: _train_in_group(name, params, **_from_torchrun()))
-    count = how_many(params.runtime)
+    count = how_many(params.runtime, getattr(params, name).train.batch_size)
     return run.train(name, params) if count == 1 else _train_with_helpers(name, params, count)
 
 
-def how_many(runtime: Runtime) -> int:
-    """Processes to start; raises InputError where there are not so many GPUs."""
+def how_many(runtime: Runtime, batch_size: int) -> int:
+    """Processes to start, of themselves no more than there are samples in a step; raises InputError where more GPUs
+    are asked for than there are."""
     device = choose_device(runtime.device)
     many = device.type == "cuda" and device.index is None
     available = torch.cuda.device_count() if many else 1
-    wanted = runtime.devices or available
+    wanted = runtime.devices or min(available, batch_size)
     if device.type != "cpu" and wanted > available:
         raise InputError(f"runtime.devices: {wanted} asked for, but {device} means {available} here; set it to auto")
     return wanted
@@ -74,7 +77,10 @@ def _helper(rank: int, count: int, store: str, name: str, params: Params, result
         torch.set_num_threads(max(1, cores() // count))
 
     def work() -> None:
-        line = _as_member(lambda: _train_in_group(name, params, init_method=store, rank=rank, world_size=count))
+        try:
+            line = _as_member(lambda: _train_in_group(name, params, init_method=store, rank=rank, world_size=count))
+        except KeyboardInterrupt:  # the process that waits for this one says so
+            sys.exit(128 + signal.SIGINT)
         if rank == 0:
             results.put(line)
 
@@ -101,10 +107,9 @@ def _group(device: torch.device, **where: Any) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **where)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    yield
+    # Not after a failure: the others would fail too, of a lost connection, before this one has said why.
+    dist.destroy_process_group()
 
 
 def _as_member(work: Callable[[], str]) -> str:
@@ -112,11 +117,7 @@ def _as_member(work: Callable[[], str]) -> str:
     with it, and speak too if they are not."""
     try:
         return work()
-    except InputError:
+    except (InputError, OSError, torch.OutOfMemoryError):
         if os.environ.get("LOCAL_RANK", "0") != "0":
             time.sleep(SILENT_SECONDS)
-        raise
-    except KeyboardInterrupt:
-        if os.environ.get("LOCAL_RANK", "0") != "0":
-            sys.exit(128 + signal.SIGINT)
         raise

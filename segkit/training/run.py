@@ -57,8 +57,9 @@ def train(name: str, params: Params, paths: Paths | None = None) -> str:
     data = _open_data(params, recipe, paths, device, team)
     model, architecture = create(name, params)
     model = model.to(device, memory_format=torch.channels_last)
-    _refuse_lonely_values(model, data)
-    model = team.synchronise(model, device)
+    smallest = min(stop - start for start, stop in data.batches.bounds)
+    refuse_lonely_values(model, data.summary["size"], smallest)
+    model = team.synchronise(model)
     engine = Engine(model, AdamW(model.parameters(), recipe.lr, recipe.weight_decay), device, precision, team)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if team.leads:
@@ -182,14 +183,13 @@ def _refuse_idle(recipe: Train, team: Team) -> None:
         )
 
 
-def _refuse_lonely_values(model: nn.Module, data: TrainingData) -> None:
-    """Batch normalisation cannot train where the deepest layer has one pixel and the batch one sample."""
-    height, width = data.summary["size"]
-    one_pixel = max(height, width) <= model.stride and any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
-    if one_pixel and min(stop - start for start, stop in data.batches.bounds) == 1:
+def refuse_lonely_values(model: nn.Module, size: tuple[int, int], smallest_batch: int) -> None:
+    """Batch normalisation cannot train where the deepest layer has one pixel and the batch one sample: InputError."""
+    one_pixel = max(size) <= model.stride and any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    if one_pixel and smallest_batch == 1:
         raise InputError(
-            f"train.batch_size: a batch of 1 sample at {height}x{width} px leaves batch normalisation a single value; "
-            f"raise it to 2 or more, or raise preprocess.size above {model.stride}"
+            f"train.batch_size: a batch of 1 sample at {size[0]}x{size[1]} px leaves batch normalisation a single "
+            f"value; raise it to 2 or more, or raise preprocess.size above {model.stride}"
         )
 
 

@@ -50,14 +50,14 @@ class Team:
         # Of a 1×1 kernel's gradient the strides of the sides of length 1 may differ; the memory is the same.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         ids = [device.index] if device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+        network = DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+        network.broadcast_buffers = False  # running means come from the same sums in every process
+        return network
 
-    def synchronise(self, model: nn.Module, device: torch.device) -> nn.Module:
+    def synchronise(self, model: nn.Module) -> nn.Module:
         """``model`` with batch normalisation over the whole batch and not only this process's part."""
         if self.size == 1:
             return model
-        if device.type == "cuda":
-            return nn.SyncBatchNorm.convert_sync_batchnorm(model)
         for module in list(model.modules()):
             for name, child in module.named_children():
                 if type(child) is nn.BatchNorm2d:
@@ -66,9 +66,11 @@ class Team:
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation over the parts of all processes, on any device; torch's own knows only GPUs.
+    """Batch normalisation over the parts of all processes, on any device; the parts may differ in size, and one may be
+    empty.
 
-    The parts may differ in size, and one may be empty.
+    torch's own knows only GPUs, waits for the device in every layer, and sends an empty part in another precision
+    than the others under autocast.
     """
 
     @classmethod
@@ -84,7 +86,7 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         values = x.to(torch.promote_types(x.dtype, torch.float32))
-        count = values.new_tensor([x.numel() / x.shape[1]])
+        count = values.new_full((1,), x.numel() / x.shape[1])
         total = _AllReduce.apply(torch.cat([values.sum(dim=(0, 2, 3)), count]))
         count = total[-1].detach()
         mean = (total[:-1] / count).view(1, -1, 1, 1)

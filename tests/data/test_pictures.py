@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
+from PIL import ExifTags, Image
 
 from segkit.data import pictures
 from segkit.data.pictures import UnusableFile, open_image, read_pair, to_rgb, to_values, trimap_to_mask
@@ -247,3 +247,27 @@ def test_a_trimap_becomes_a_mask_or_is_refused(trimap, border):
             trimap_to_mask(trimap, border)
     else:
         assert trimap_to_mask(trimap, border).tolist() == [[meaning[value] for value in row] for row in trimap.tolist()]
+
+
+@pytest.mark.parametrize(("orientation", "decoded"), [(1, (80, 60)), (6, (60, 80)), (9, (80, 60))])
+def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_enough(tmp_path, orientation, decoded):
+    """Of 640x480 an eighth is enough for 80x60; the mask comes whole. 9 is no orientation."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "x.jpg", exif=exif)
+    turned = (480, 640) if orientation == 6 else (640, 480)
+    Image.new("L", turned, 1).save(tmp_path / "m.png")
+    picture, mask = read_pair(tmp_path / "x.jpg", tmp_path / "m.png", at_least=decoded)
+    assert (picture.size, mask.size) == (decoded, turned)
+    wider = (decoded[0] + 1, decoded[1])
+    assert read_pair(tmp_path / "x.jpg", tmp_path / "m.png", at_least=wider)[0].size == (2 * decoded[0], 2 * decoded[1])
+    assert read_pair(tmp_path / "x.jpg", tmp_path / "m.png")[0].size == turned
+
+
+def test_an_orientation_that_is_none_turns_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 9
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "x.jpg", exif=exif)
+    Image.new("L", (48, 64), 1).save(tmp_path / "m.png")
+    with pytest.raises(UnusableFile, match="the mask is 48x64, the picture 64x48"):
+        read_pair(tmp_path / "x.jpg", tmp_path / "m.png")

@@ -6,16 +6,21 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 import yaml
 
+from segkit.errors import InputError
 from segkit.training.bench import Plan, describe, measure
 from tests.tiny import ROOT, changed, small_params
 
 
 @pytest.fixture(scope="module")
 def result():
-    params = small_params(train__batch_size=4)
-    return measure("unet", params, Plan((32, 48), 4, 0.02))
+    before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    yield measure("unet", small_params(train__batch_size=4), Plan((32, 48), 4, 0.02))
+    torch.set_num_threads(before)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def test_rates_are_medians_of_the_rounds(result):
@@ -74,3 +79,8 @@ def test_pretrained_weights_are_not_fetched_for_a_measurement():
     params = small_params(train__batch_size=2)
     params = replace(params, resnet34_unet=replace(params.resnet34_unet, pretrained=True))
     assert measure("resnet34_unet", params, Plan((32, 32), 2, 0.01))["compute_images_per_second"] > 0
+
+
+def test_a_batch_too_small_for_batch_normalisation_is_refused():
+    with pytest.raises(InputError, match=r"a batch of 1 sample at 32x32 px"):
+        measure("resnet34_unet", small_params(), Plan((32, 32), 1, 0.01))

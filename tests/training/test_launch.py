@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 def project(data, tmp_path, monkeypatch):
     (tmp_path / "data").symlink_to(data)
     monkeypatch.chdir(tmp_path)
-    for name in ("DVC_ROOT", "DVC_EXP_NAME", "WORLD_SIZE", "LOCAL_RANK"):
+    for name in ("DVC_ROOT", "DVC_EXP_NAME", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -98,7 +98,25 @@ def test_auto_takes_every_gpu_and_one_process_without_any(monkeypatch, device, d
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(launch, "choose_device", lambda name: torch.device("cuda" if gpus else "cpu"))
-    assert launch.how_many(Runtime(device, Count(devices), 0)) == count
+    assert launch.how_many(Runtime(device, Count(devices), 0), 15) == count
+
+
+def test_auto_leaves_gpus_idle_that_would_have_no_sample(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(launch, "choose_device", lambda name: torch.device("cuda"))
+    assert launch.how_many(Runtime("auto", Count(0), 0), batch_size=3) == 3
+
+
+def test_one_gpu_for_several_processes_is_refused(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"runtime\.device: cuda:1 is one GPU for several processes"):
+        launch.train("unet", small_params(runtime__device="cuda:1"))
+
+
+def test_variables_of_a_cluster_alone_do_not_make_a_member_of_a_group(project, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert launch.train("unet", small_params(train__epochs=1)).startswith("models/unet.safetensors")
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
@@ -106,7 +124,7 @@ def test_more_gpus_than_there_are_is_refused(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(launch, "choose_device", torch.device)
     with pytest.raises(InputError, match=rf"runtime\.devices: 3 asked for, but {device} means [12] here"):
-        launch.how_many(Runtime(device, Count(3), 0))
+        launch.how_many(Runtime(device, Count(3), 0), 15)
 
 
 def test_a_process_that_is_killed_ends_the_training_with_one_line(project, capfd, monkeypatch):

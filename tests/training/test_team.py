@@ -48,7 +48,7 @@ def _member(work, rank, size, store, results, *arguments):
 
 def batch_norm(team: Team, layer: nn.BatchNorm2d, images: torch.Tensor) -> list[torch.Tensor]:
     """Output, gradients and running means of this process's part."""
-    layer = team.synchronise(nn.Sequential(layer), CPU)
+    layer = team.synchronise(nn.Sequential(layer))
     assert isinstance(layer[0], SyncedBatchNorm if team.size > 1 else nn.BatchNorm2d)
     rows = torch.from_numpy(team.part.of(torch.arange(len(images)).numpy()))
     part = images[rows].requires_grad_()
@@ -83,7 +83,7 @@ def test_batch_normalisation_that_does_not_train_asks_no_other_process():
 def one_step(team: Team, name: str, architecture: dict, images: torch.Tensor, masks: torch.Tensor) -> dict:
     """Loss and Dice of a step, the weights after it, and the validation of the network that results."""
     torch.manual_seed(0)
-    model = team.synchronise(build(name, **architecture).double(), CPU)
+    model = team.synchronise(build(name, **architecture).double())
     engine = Engine(model, AdamW(model.parameters(), 1e-3, 0.01), CPU, "fp32", team)
     rows = torch.from_numpy(team.part.of(torch.arange(len(images)).numpy()))
     batch = Batch(images[rows], masks[rows])
@@ -112,7 +112,7 @@ def test_a_team_of_one_costs_nothing():
     team, model, tensor = Team.current(), nn.BatchNorm2d(3), torch.ones(2)
     assert (team.size, team.leads) == (1, True)
     assert team.sum(tensor) is tensor
-    assert team.network(model, CPU) is team.synchronise(model, CPU) is model
+    assert team.network(model, CPU) is team.synchronise(model) is model
 
 
 def test_totals_count_in_whole_numbers():

@@ -1,0 +1,70 @@
+"""What decoding JPEGs at reduced size changes: pixels, and the Dice of a trained network.
+
+    python -m benchmarks.reduced_decoding --raw data/raw --checkpoint models/resnet34_unet.safetensors [--json FILE]
+
+The test pictures are packed twice, decoded whole and as preprocess does, and the checkpoint is scored on both.
+"""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.common import params_at, report
+from benchmarks.preprocess_speed import whole
+from segkit.command import run_command
+from segkit.data import preprocess as preprocessing
+from segkit.data.packed import open_split
+from segkit.evaluation.evaluate import score_split
+from segkit.metrics import scores
+from segkit.models.checkpoint import load_checkpoint
+from segkit.models.predictor import Predictor
+from segkit.schema import Size
+
+
+def main() -> int:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"))
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+
+    def work() -> None:
+        checkpoint = load_checkpoint(options.checkpoint)
+        height, width = checkpoint.metadata["input_size"]
+        size, border = Size((height, width)), checkpoint.metadata["border"]
+        settings = replace(params_at(height).preprocess, size=size, border=border)
+        predictor = Predictor(checkpoint, torch.device("cpu"))
+        reduced, found, packed = preprocessing.read_pair, {}, {}
+        with tempfile.TemporaryDirectory() as folder:
+            for kind, read_pair in (("whole", whole), ("reduced", reduced)):
+                preprocessing.read_pair = read_pair
+                preprocessing.preprocess(options.raw, Path(folder) / kind, settings)
+                test = open_split(Path(folder) / kind, "test")
+                packed[kind] = test.images[:].astype(int)
+                found[kind] = scores(score_split(predictor, test, 0.5))
+            preprocessing.read_pair = reduced
+        difference = np.abs(packed["whole"] - packed["reduced"])
+        report(
+            {
+                "dice_whole": round(found["whole"]["dice"], 5),
+                "dice_reduced": round(found["reduced"]["dice"], 5),
+                "dice_global_whole": round(found["whole"]["dice_global"], 5),
+                "dice_global_reduced": round(found["reduced"]["dice_global"], 5),
+                "mean_absolute_difference_of_pixels": round(float(difference.mean()), 3),
+                "images": found["whole"]["images"],
+                "size": [height, width],
+            },
+            options.json,
+        )
+
+    return run_command("reduced_decoding", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
