@@ -1,11 +1,11 @@
 """What each measure brings to a training step: the step as it is, and with one measure left out at a time.
 
-    python -m benchmarks.levers [--model resnet34_unet] [--size 128] [--rounds 15] [--compile] [--json FILE]
+    python -m benchmarks.levers [--model resnet34_unet] [--size 128] [--rounds 7] [--compile] [--json FILE]
 
-All variants take turns in one process; a figure above 1 says how many times as long a step takes without the measure,
-median over the rounds. ``--compile`` adds ``torch.compile`` of the network with its default settings (needs a C++
-compiler), its warm-up counted apart. Keeping freed memory is set for a whole process: compare
-``python -m benchmarks.levers --give-memory-back`` with a run without it.
+The step as it is and each variant take turns; a figure above 1 says how many times as long a step takes without the
+measure, median over the rounds. ``--compile`` adds ``torch.compile`` of the network with its default settings (needs a
+C++ compiler), its warm-up counted apart. Keeping freed memory is set for a whole process: compare a run with
+``--give-memory-back`` with one without.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ from segkit.data.batches import Batch
 from segkit.params import MODEL_NAMES
 from segkit.training.loop import Engine
 
-STEPS = 2
+STEPS = 4
 
 
 def without_fused_optimizer(engine: Engine) -> Engine:
@@ -48,46 +49,41 @@ def with_network(change: Callable[[nn.Module], object]) -> Callable[[Engine], En
     return variant
 
 
+AS_IT_IS, FILLS = "as it is", "deterministic mode fills new memory"
+COMPILED, MERGED = "torch.compile", "head after the last upsampling, not merged"
 VARIANTS: dict[str, Callable[[Engine], Engine]] = {
-    "as it is": lambda engine: engine,
+    AS_IT_IS: lambda engine: engine,
     "fp32 instead of bf16": lambda engine: replace(engine, precision="fp32"),
     "torch's transposed convolution": with_network(plain_up),
-    "head after the last upsampling, not merged": with_network(plain_head),
+    MERGED: with_network(plain_head),
     "torch's fused AdamW on channels-last weights": with_torch_s_fused_optimizer,
     "torch's AdamW as it comes": without_fused_optimizer,
-    "deterministic mode fills new memory": lambda engine: engine,
-    "torch.compile": lambda engine: replace(engine, model=torch.compile(engine.model)),
+    FILLS: lambda engine: engine,
+    COMPILED: lambda engine: replace(engine, model=torch.compile(engine.model)),
 }
 
 
-def compare(name: str, size: int, rounds: int, compiled: bool, keep_memory: bool) -> dict:
-    """Times of a step of each variant, relative to the step as it is."""
+def compare(name: str, variant: str, size: int, rounds: int, keep_memory: bool) -> dict[str, float]:
+    """Times of a step as it is and of one variant, which take turns."""
     params = params_at(size)
-    names = [variant for variant in VARIANTS if compiled or variant != "torch.compile"]
-    if name == "unet":
-        names.remove("head after the last upsampling, not merged")
-    engines = {}
-    for variant in names:
-        engine = make_engine(name, params, keep_memory)
-        engines[variant] = VARIANTS[variant](engine)
+    engines = {kind: VARIANTS[kind](make_engine(name, params, keep_memory)) for kind in (AS_IT_IS, variant)}
     images = torch.randn(params.train.batch_size, 3, size, size).contiguous(memory_format=torch.channels_last)
     batch = Batch(images, torch.randint(0, 2, (len(images), size, size), dtype=torch.uint8))
 
-    def step(variant: str, steps: int = STEPS) -> float:
-        torch.utils.deterministic.fill_uninitialized_memory = variant == "deterministic mode fills new memory"
-        return seconds(lambda: engines[variant].train(repeat(batch, steps), steps=steps, label=variant)) / steps
+    def step(kind: str) -> float:
+        """Seconds a step, after one that is not counted: the other network has just used the caches."""
+        torch.utils.deterministic.fill_uninitialized_memory = kind == FILLS
+        engines[kind].train([batch], steps=1, label=kind)
+        return seconds(lambda: engines[kind].train(repeat(batch, STEPS), steps=STEPS, label=kind)) / STEPS
 
-    warm_up = {variant: step(variant, 1) for variant in names}
-    taken = [{variant: step(variant) for variant in (names if i % 2 else names[::-1])} for i in range(rounds)]
-    result = {
-        "milliseconds": median([1000 * times["as it is"] for times in taken], 1),
-        "times_as_long": {
-            variant: median([times[variant] / times["as it is"] for times in taken]) for variant in names[1:]
-        },
+    warm_up = seconds(lambda: step(variant)) - STEPS * step(variant)
+    orders = ((AS_IT_IS, variant), (variant, AS_IT_IS))
+    taken = [{kind: step(kind) for kind in orders[number % 2]} for number in range(rounds)]
+    return {
+        "milliseconds_as_it_is": median([1000 * times[AS_IT_IS] for times in taken], 1),
+        "times_as_long": median([times[variant] / times[AS_IT_IS] for times in taken]),
+        "warm_up_seconds": round(warm_up, 1),
     }
-    if compiled:
-        result["compile_seconds"] = round(warm_up["torch.compile"], 1)
-    return result
 
 
 def main() -> int:
@@ -95,16 +91,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--model", choices=MODEL_NAMES)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--give-memory-back", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
 
     def work() -> None:
-        names = [options.model] if options.model else MODEL_NAMES
-        settings = options.size, options.rounds, options.compile, not options.give_memory_back
-        report({name: compare(name, *settings) for name in names} | {"size": options.size}, options.json)
+        result: dict[str, Any] = {"size": options.size, "memory_kept": not options.give_memory_back}
+        for name in [options.model] if options.model else MODEL_NAMES:
+            left_out = {AS_IT_IS, *([] if options.compile else [COMPILED]), *([MERGED] if name == "unet" else [])}
+            result[name] = {
+                variant: compare(name, variant, options.size, options.rounds, not options.give_memory_back)
+                for variant in VARIANTS
+                if variant not in left_out
+            }
+        report(result, options.json)
 
     return run_command("levers", work)
 
