@@ -106,7 +106,7 @@ def ours(raw: Path, folder: Path, size: int, budget: float, lr: float) -> tuple[
 
 
 @torch.inference_mode()
-def test_dice(probabilities: Callable, test: Split) -> float:
+def score(probabilities: Callable, test: Split) -> float:
     """Mean Dice over the test pictures at network size."""
     dice = []
     for start in range(0, len(test), BATCH):
@@ -148,7 +148,7 @@ def main() -> int:
 def _row(found: tuple[Callable, int, float], test: Split) -> dict[str, float]:
     probabilities, images, spent = found
     dice: list[float] = []
-    scoring = seconds(lambda: dice.append(test_dice(probabilities, test)))
+    scoring = seconds(lambda: dice.append(score(probabilities, test)))
     return {
         "images_per_second": round(images / spent, 2),
         "images": images,

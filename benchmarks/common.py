@@ -21,10 +21,9 @@ from segkit.data.preprocess import preprocess
 from segkit.files import write_json
 from segkit.params import Params
 from segkit.schema import Size
-from segkit.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
+from segkit.training import bench
+from segkit.training.device import keep_freed_memory
 from segkit.training.loop import Engine
-from segkit.training.optimizer import AdamW
-from segkit.training.run import create
 from segkit.workspace import cores
 
 
@@ -79,11 +78,7 @@ def make_engine(name: str, params: Params, keep_memory: bool = True) -> Engine:
     """A fresh network as its stage trains it."""
     if keep_memory:
         keep_freed_memory()
-    make_deterministic(params.seed)
-    device, recipe = choose_device(params.runtime.device), getattr(params, name).train
-    model = create(name, params)[0].to(device, memory_format=torch.channels_last)
-    precision = choose_precision(recipe.precision, device)
-    return Engine(model, AdamW(model.parameters(), recipe.lr, recipe.weight_decay), device, precision)
+    return bench.make_engine(name, params)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -50,12 +50,12 @@ def _add_bench(commands) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     from segkit import params
-    from segkit.files import write_json
 
-    configuration = params.load()
-    names = (options.model,) if options.model else MODEL_NAMES
+    configuration = params.load()  # before torch: a fault in it is told at once
+    from segkit.files import write_json
     from segkit.training.bench import Plan, bench, describe
 
+    names = (options.model,) if options.model else MODEL_NAMES
     results = {}
     for name in names:
         batch = options.batch or getattr(configuration, name).train.batch_size

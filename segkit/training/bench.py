@@ -66,14 +66,9 @@ def measure(name: str, params: Params, plan: Plan) -> dict[str, Any]:
     rounds' ratios.
     """
     keep_freed_memory()
-    make_deterministic(params.seed)
-    device = choose_device(params.runtime.device)
-    recipe = getattr(params, name).train
-    precision = choose_precision(recipe.precision, device)
-    model, _ = create(name, replace(params, resnet34_unet=replace(params.resnet34_unet, pretrained=False)))
-    refuse_lonely_values(model, plan.size, plan.batch_size)
-    model = model.to(device, memory_format=torch.channels_last)
-    engine = Engine(model, AdamW(model.parameters(), recipe.lr, recipe.weight_decay), device, precision)
+    engine = make_engine(name, params)
+    device, precision = engine.device, engine.precision
+    refuse_lonely_values(engine.model, plan.size, plan.batch_size)
     batch = _batch(plan, device)
     flops = _flops(engine, batch)
     step_seconds = _seconds(lambda: _compute(engine, batch, WARM_UP_STEPS)) / WARM_UP_STEPS
@@ -122,6 +117,16 @@ def measure(name: str, params: Params, plan: Plan) -> dict[str, Any]:
     if device.type == "cuda":
         result["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
     return result
+
+
+def make_engine(name: str, params: Params) -> Engine:
+    """A fresh network as its stage trains it, without downloaded weights."""
+    make_deterministic(params.seed)
+    device, recipe = choose_device(params.runtime.device), getattr(params, name).train
+    model, _ = create(name, replace(params, resnet34_unet=replace(params.resnet34_unet, pretrained=False)))
+    model = model.to(device, memory_format=torch.channels_last)
+    optimizer = AdamW(model.parameters(), recipe.lr, recipe.weight_decay)
+    return Engine(model, optimizer, device, choose_precision(recipe.precision, device))
 
 
 def describe(result: dict[str, Any]) -> str:
