@@ -38,7 +38,7 @@ class Normalizer:
 
     def __call__(self, images: Tensor) -> Tensor:
         """``float32 (N, 3, H, W)`` with values 0 to 255 to the same shape, normalised."""
-        # Plain passes over the batch: torch's std_mean and addcmul take ten times as long on the CPU.
+        # Plain passes over the batch: torch's std_mean and addcmul take several times as long on the CPU.
         if self.kind == "image":
             mean = images.mean(dim=(1, 2, 3), keepdim=True)
             centred = images - mean

@@ -21,9 +21,7 @@ class UnusableFile(Exception):
     """A picture or mask that cannot be used; the message is the reason, without the file's name."""
 
 
-def read_pair(
-    picture: Path, mask: Path, at_least: tuple[int, int] | None = None
-) -> tuple[Image.Image, Image.Image]:
+def read_pair(picture: Path, mask: Path, at_least: tuple[int, int] | None = None) -> tuple[Image.Image, Image.Image]:
     """Open a picture as RGB and its mask as 8-bit values; raises UnusableFile where their sizes differ.
 
     The picture is turned as its EXIF tag says, the mask as its own says, if it has one. A mask that fits the picture
@@ -112,20 +110,16 @@ def to_values(labels: Image.Image) -> Image.Image:
     return labels if labels.mode in ("L", "P") else labels.convert("L")
 
 
-def trimap_to_mask(trimap: np.ndarray, border: str) -> np.ndarray:
-    """Trimap values 1 pet, 2 background, 3 border, ``uint8 (H, W)``, to 1 foreground, 0 background, 255 ignored.
+def trimap_to_mask(trimap: Image.Image, border: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Trimap values 1 pet, 2 background, 3 border, mode L or P, to ``uint8 (H, W)``: 1 foreground, 0 background,
+    255 ignored; of ``size`` (width, height; nearest neighbour) instead of its own where given.
 
     ``border``: what 3 becomes (``foreground``, ``background`` or ``ignore``). Raises UnusableFile for other values.
     """
-    refuse_strange(Image.fromarray(trimap))
-    table = np.zeros(256, np.uint8)
-    table[[PET, BACKGROUND, BORDER]] = [1, 0, BORDER_BECOMES[border]]
-    return table[trimap]
-
-
-def refuse_strange(trimap: Image.Image) -> None:
-    """Raise UnusableFile for a trimap (mode L or P) with values other than 1, 2, 3."""
     low, high = trimap.getextrema()
     if low < PET or high > BORDER:
         strange = np.setdiff1d(np.asarray(trimap), [PET, BACKGROUND, BORDER]).tolist()
         raise UnusableFile(f"the trimap holds values other than 1 (pet), 2 (background), 3 (border): {strange[:5]}")
+    meanings = np.zeros(BORDER + 1, np.uint8)
+    meanings[[PET, BACKGROUND, BORDER]] = 1, 0, BORDER_BECOMES[border]
+    return meanings[np.asarray(trimap.resize(size or trimap.size, Image.Resampling.NEAREST))]

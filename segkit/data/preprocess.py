@@ -18,7 +18,7 @@ from PIL import Image
 
 from segkit.data.catalog import SPLITS, Sample, read_catalog
 from segkit.data.packed import SAMPLE_COLUMNS, Rows
-from segkit.data.pictures import UnusableFile, read_pair, refuse_strange, trimap_to_mask
+from segkit.data.pictures import UnusableFile, read_pair, trimap_to_mask
 from segkit.errors import InputError
 from segkit.files import atomic_folder, digest, write_csv, write_json
 from segkit.labels import IGNORED
@@ -26,7 +26,8 @@ from segkit.params import Preprocess
 from segkit.progress import bar
 from segkit.workspace import cores
 
-CHUNK = 16
+CHUNK = 8
+POWERS = np.stack([np.arange(256), np.arange(256) ** 2])
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
@@ -49,68 +50,70 @@ def preprocess(raw: Path, target: Path, options: Preprocess, workers: int = 0) -
     Raises InputError that lists every file that cannot be used, with its reason, when ``options.on_bad`` is
     ``fail``; with ``skip`` they are left out and listed in the summary.
     """
-    samples = read_catalog(raw)
+    samples, workers = read_catalog(raw), workers or cores()
     with atomic_folder(target) as folder:
-        rows, statistics, faults = [], {}, {}
-        total = bar(label="preprocess", total=len(samples), unit="img")
-        for split in SPLITS:
-            chosen = [sample for sample in samples if sample.split == split]
-            results = _pack_split(folder / split, chosen, options, workers or cores(), total)
-            kept = [result for result in results if result.fault is None]
-            faults |= {chosen[result.index].name: result.fault for result in results if result.fault is not None}
-            rows += [
-                (split, row, chosen[result.index].name, chosen[result.index].group, result.width, result.height)
-                for row, result in enumerate(kept)
-            ]
-            statistics[split] = kept
-        total.close()
-        _refuse(faults, statistics, options)
-        write_csv(folder / "samples.csv", SAMPLE_COLUMNS, rows)
-        summary = _summary(folder, options, statistics, faults)
+        splits = [_Split(name, folder / name, [s for s in samples if s.split == name], options) for name in SPLITS]
+        chunks = ((split, start) for split in splits for start in range(0, len(split.samples), CHUNK))
+        with bar(label="preprocess", total=len(samples), unit="img") as progress:
+            for split, results in _bounded_map(_pack_chunk, chunks, workers):
+                split.results += results
+                progress.update(len(results))
+        files = [(rows, split.bad) for split in splits for rows in (split.images, split.masks)]
+        with ThreadPoolExecutor(workers) as pool:
+            digests = list(pool.map(lambda file: _finish(*file), files))
+        _refuse(splits, options)
+        write_csv(folder / "samples.csv", SAMPLE_COLUMNS, [row for split in splits for row in split.table()])
+        summary = _summary(splits, digests, options)
         write_json(folder / "summary.json", summary)
     return summary
 
 
-def _refuse(faults: dict[str, str], statistics: dict[str, list[Packed]], options: Preprocess) -> None:
+class _Split:
+    """One split on its way into ``folder``: ``images.npy`` and ``masks.npy``, a row a sample, and what was found."""
+
+    def __init__(self, name: str, folder: Path, samples: list[Sample], options: Preprocess) -> None:
+        folder.mkdir()
+        self.name, self.samples, self.options = name, samples, options
+        self.images = _Rows(folder / "images.npy", (len(samples), *options.size, 3))
+        self.masks = _Rows(folder / "masks.npy", (len(samples), *options.size))
+        self.results: list[Packed] = []
+
+    @property
+    def kept(self) -> list[Packed]:
+        """The usable samples, in order."""
+        return sorted((r for r in self.results if r.fault is None), key=lambda result: result.index)
+
+    @property
+    def bad(self) -> list[int]:
+        """The rows of the samples that cannot be used."""
+        return [r.index for r in self.results if r.fault is not None]
+
+    def faults(self) -> dict[str, str]:
+        """The reason for each sample that cannot be used."""
+        return {self.samples[r.index].name: r.fault for r in self.results if r.fault is not None}
+
+    def table(self) -> Iterator[tuple[Any, ...]]:
+        """The split's rows of ``samples.csv``."""
+        for row, r in enumerate(self.kept):
+            yield self.name, row, self.samples[r.index].name, self.samples[r.index].group, r.width, r.height
+
+
+def _refuse(splits: list[_Split], options: Preprocess) -> None:
+    faults = {name: reason for split in splits for name, reason in split.faults().items()}
     if faults and options.on_bad == "fail":
         listed = ", ".join(f"{name} ({reason})" for name, reason in sorted(faults.items()))
         raise InputError(
-            f"{len(faults)} of {len(faults) + sum(map(len, statistics.values()))} samples cannot be used: {listed}; "
+            f"{len(faults)} of {sum(len(split.samples) for split in splits)} samples cannot be used: {listed}; "
             "mend them, or set preprocess.on_bad to skip"
         )
-    for split, kept in statistics.items():
-        if not kept:
-            raise InputError(f"no usable sample is left in the {split} set: {dict(list(faults.items())[:5])}")
-        if not any(result.counted for result in kept):
-            raise InputError(f"every pixel of the {split} set is ignored; set preprocess.border to foreground")
+    for split in splits:
+        if not split.kept:
+            raise InputError(f"no usable sample is left in the {split.name} set: {dict(list(faults.items())[:5])}")
+        if not any(result.counted for result in split.kept):
+            raise InputError(f"every pixel of the {split.name} set is ignored; set preprocess.border to foreground")
 
 
-def _pack_split(folder: Path, samples: list[Sample], options: Preprocess, workers: int, progress: Any) -> list[Packed]:
-    """Write ``images.npy`` and ``masks.npy`` of the usable samples, in order; return one result a sample."""
-    folder.mkdir()
-    height, width = options.size
-    images = _Rows(folder / "images.npy", (len(samples), height, width, 3))
-    masks = _Rows(folder / "masks.npy", (len(samples), height, width))
-    indices = iter(range(0, len(samples), CHUNK))
-
-    def pack_chunk(start: int) -> list[Packed]:
-        stop = min(start + CHUNK, len(samples))
-        return [_pack(samples[i], i, options, images, masks) for i in range(start, stop)]
-
-    results: list[Packed] = []
-    for chunk in _bounded_map(pack_chunk, indices, workers):
-        results += chunk
-        progress.update(len(chunk))
-    results.sort(key=lambda result: result.index)
-    bad = [result.index for result in results if result.fault is not None]
-    for rows in (images, masks):
-        rows.close()
-        if bad and len(bad) < len(samples):
-            _drop_rows(rows.path, bad)
-    return results
-
-
-def _bounded_map(function: Any, items: Iterator[int], workers: int) -> Iterator[Any]:
+def _bounded_map(function: Any, items: Iterator[Any], workers: int) -> Iterator[Any]:
     """Results as they come, with no more than two items a worker in flight."""
     with ThreadPoolExecutor(workers) as pool:
         pending = {pool.submit(function, item) for item in islice(items, 2 * workers)}
@@ -121,28 +124,26 @@ def _bounded_map(function: Any, items: Iterator[int], workers: int) -> Iterator[
                 yield future.result()
 
 
-def _pack(sample: Sample, row: int, options: Preprocess, images: "_Rows", masks: "_Rows") -> Packed:
+def _pack_chunk(chunk: tuple[_Split, int]) -> tuple[_Split, list[Packed]]:
+    split, start = chunk
+    stop = min(start + CHUNK, len(split.samples))
+    return split, [_pack(split, row) for row in range(start, stop)]
+
+
+def _pack(split: _Split, row: int) -> Packed:
+    sample, options = split.samples[row], split.options
     height, width = options.size
     try:
         picture, trimap = read_pair(sample.picture, sample.mask, at_least=(width, height))
-        refuse_strange(trimap)
+        mask = trimap_to_mask(trimap, options.border, (width, height))
     except UnusableFile as fault:
         return Packed(row, fault=str(fault))
     image = picture.resize((width, height), Image.Resampling.BILINEAR)
-    mask = trimap_to_mask(np.asarray(trimap.resize((width, height), Image.Resampling.NEAREST)), options.border)
-    images.write(row, image.tobytes())
-    masks.write(row, mask.tobytes())
-    histogram = np.reshape(image.histogram(), (3, 256))
-    values = np.arange(256)
-    counts = np.bincount(mask.reshape(-1), minlength=256)
-    return Packed(
-        row,
-        trimap.width,
-        trimap.height,
-        np.stack([histogram @ values, histogram @ values**2]),
-        int(counts[1]),
-        int(mask.size - counts[IGNORED]),
-    )
+    split.images.write(row, image.tobytes())
+    split.masks.write(row, mask.tobytes())
+    sums = POWERS @ np.reshape(image.histogram(), (3, 256)).T
+    foreground, counted = int(np.count_nonzero(mask == 1)), int(np.count_nonzero(mask != IGNORED))
+    return Packed(row, trimap.width, trimap.height, sums, foreground, counted)
 
 
 class _Rows:
@@ -156,8 +157,8 @@ class _Rows:
         self._file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed by close)
         npy.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         self._start, self._row = self._file.tell(), math.prod(shape[1:])
-        if hasattr(os, "posix_fallocate"):  # a disk too small says so now, not after an hour
-            os.posix_fallocate(self._file.fileno(), self._start, math.prod(shape))
+        if hasattr(os, "posix_fallocate") and (size := math.prod(shape)):
+            os.posix_fallocate(self._file.fileno(), self._start, size)  # too small a disk says so now, not in an hour
 
     def write(self, row: int, values: bytes) -> None:
         """Write one row; any thread may."""
@@ -172,6 +173,14 @@ class _Rows:
         self._file.close()
 
 
+def _finish(rows: _Rows, bad: list[int]) -> str:
+    """Close one file of a split, without the rows of samples that cannot be used, and return its SHA-256."""
+    rows.close()
+    if bad:
+        _drop_rows(rows.path, bad)
+    return digest(rows.path)
+
+
 def _drop_rows(path: Path, bad: list[int]) -> None:
     rows = Rows(path)
     kept = np.setdiff1d(np.arange(len(rows)), bad)
@@ -182,28 +191,27 @@ def _drop_rows(path: Path, bad: list[int]) -> None:
     compact.path.replace(path)
 
 
-def _summary(
-    folder: Path, options: Preprocess, statistics: dict[str, list[Packed]], faults: dict[str, str]
-) -> dict[str, Any]:
+def _summary(splits: list[_Split], digests: list[str], options: Preprocess) -> dict[str, Any]:
     """Sizes, class balance, statistics of the training set in units of 0 to 1, and fingerprints."""
-    pixels = len(statistics["train"]) * options.size[0] * options.size[1]
-    total, squares = np.sum([result.sums for result in statistics["train"]], axis=0) / pixels
+    train = splits[SPLITS.index("train")].kept
+    pixels = len(train) * options.size[0] * options.size[1]
+    total, squares = np.sum([result.sums for result in train], axis=0) / pixels
     return {
         "size": list(options.size),
         "border": options.border,
         "splits": {
-            split: {
-                "images": len(kept),
-                "foreground": sum(r.foreground for r in kept) / max(1, sum(r.counted for r in kept)),
-                "images_sha256": digest(folder / split / "images.npy"),
-                "masks_sha256": digest(folder / split / "masks.npy"),
+            split.name: {
+                "images": len(split.kept),
+                "foreground": sum(r.foreground for r in split.kept) / max(1, sum(r.counted for r in split.kept)),
+                "images_sha256": images,
+                "masks_sha256": masks,
             }
-            for split, kept in statistics.items()
+            for split, images, masks in zip(splits, digests[::2], digests[1::2], strict=True)
         },
         "normalize": {
             "image": None,
             "dataset": {"mean": (total / 255).tolist(), "std": (np.sqrt(squares - total**2) / 255).tolist()},
             "imagenet": IMAGENET,
         },
-        "skipped": dict(sorted(faults.items())),
+        "skipped": dict(sorted((name, reason) for split in splits for name, reason in split.faults().items())),
     }

@@ -49,9 +49,7 @@ class Warps:
 
     def _grid(self, height: int, width: int) -> Tensor:
         """Where each output pixel looks, ``float32 (N, H, W, 2)``: ``F.affine_grid`` in a third of its time on CPUs."""
-        y, x = (
-            torch.linspace(1 / size - 1, 1 - 1 / size, size, device=self.maps.device) for size in (height, width)
-        )
+        y, x = (torch.linspace(1 / size - 1, 1 - 1 / size, size, device=self.maps.device) for size in (height, width))
         maps = self.maps[:, None, None]
         rows = y[:, None, None] * maps[..., 1] + maps[..., 2]
         return (x[:, None] * maps[..., 0]).add(rows)

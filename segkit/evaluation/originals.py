@@ -39,7 +39,7 @@ def read_original(sample: Sample, border: str) -> Original:
     """Decode one sample; raises InputError where its files cannot be used any more."""
     try:
         picture, labels = read_pair(sample.picture, sample.mask)
-        return Original(picture, trimap_to_mask(np.asarray(labels), border))
+        return Original(picture, trimap_to_mask(labels, border))
     except UnusableFile as fault:
         raise InputError(f"{sample.picture} or {sample.mask}: {fault}; run 'dvc repro preprocess'") from None
 

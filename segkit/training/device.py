@@ -60,8 +60,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
 def keep_freed_memory() -> None:
     """Keep what a step frees for the next one, on glibc; other C libraries are left as they are.
 
-    glibc hands large blocks back to the system at once and takes them page by page anew: some 8,000 page faults a
-    step of ResNet34 + U-Net on the CPU.
+    glibc hands large blocks back to the system at once and takes them page by page anew, at every step.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

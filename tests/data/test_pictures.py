@@ -244,9 +244,10 @@ def test_a_trimap_becomes_a_mask_or_is_refused(trimap, border):
     strange = sorted(set(np.unique(trimap).tolist()) - meaning.keys())
     if strange:
         with pytest.raises(UnusableFile, match=rf"values other than 1 \(pet\).*: \[{strange[0]}"):
-            trimap_to_mask(trimap, border)
+            trimap_to_mask(Image.fromarray(trimap), border)
     else:
-        assert trimap_to_mask(trimap, border).tolist() == [[meaning[value] for value in row] for row in trimap.tolist()]
+        expected = [[meaning[value] for value in row] for row in trimap.tolist()]
+        assert trimap_to_mask(Image.fromarray(trimap), border).tolist() == expected
 
 
 @pytest.mark.parametrize(("orientation", "decoded"), [(1, (80, 60)), (6, (60, 80)), (9, (80, 60))])
