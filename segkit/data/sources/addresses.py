@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from segkit.data.sources import fetch
+from segkit.data.sources.connection import NotFoundOnServer
 from segkit.errors import InputError
 from segkit.workspace import main_checkout
 
@@ -58,12 +59,13 @@ class WebSource:
 
     def sums(self) -> bytes | None:
         """The content of SHA256SUMS; None where the server says that there is none."""
+        self.discard(SUMS_NAME)  # a new look each time
         try:
-            return fetch.read(f"{self._base}/{SUMS_NAME}", max_bytes=MAX_SUMS, pause=self._pause)
-        except fetch.NotFoundOnServer:
+            return self.get(SUMS_NAME, None, MAX_SUMS)[0].read_bytes()
+        except NotFoundOnServer:
             return None
-        except InputError as error:
-            raise InputError(f"{SUMS_NAME}: {error}") from None
+        finally:
+            self.discard(SUMS_NAME)
 
     def get(self, name: str, checksum: Checksum | None, max_bytes: int) -> tuple[Path, bool]:
         """Download the archive, if it is not in the cache; the result is that of ``FolderSource.get``."""
@@ -73,7 +75,7 @@ class WebSource:
         try:
             continued = fetch.download(url, path, identity=identity, max_bytes=max_bytes, pause=self._pause)
         except InputError as error:
-            raise InputError(f"{name}: {error}") from None
+            raise type(error)(f"{name}: {error}") from None
         return path, continued
 
     def discard(self, name: str) -> None:

@@ -3,13 +3,16 @@
 import gzip
 import io
 import re
+import ssl
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+BODY = bytes(range(256)) * 2000  # what f.gz holds in tests of one file
 
 
 @dataclass
@@ -20,6 +23,8 @@ class Site:
     answers: list[int] = field(default_factory=list)  # statuses of the next answers in place of the file
     cuts: list[int] = field(default_factory=list)  # the next bodies end after so many bytes
     silences: list[float] = field(default_factory=list)  # seconds before the next answers
+    raw: list[Iterable[bytes]] = field(default_factory=list)  # the next answers, as the pieces that go over the wire
+    stall: tuple[str, int, threading.Event] | None = None  # a file's body stops after so many bytes until the event
     ranges: bool = True
     lengths: bool = True
     content_type: str = "application/x-gzip"
@@ -29,18 +34,20 @@ class Site:
 
 
 @contextmanager
-def serve(site: Site) -> Iterator[Site]:
-    """Serve ``site`` until the block ends."""
+def serve(site: Site, tls: ssl.SSLContext | None = None) -> Iterator[Site]:
+    """Serve ``site`` until the block ends; over https where ``tls`` is given."""
 
     class Handler(_Handler):
         pass
 
     Handler.site = site
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        site.url = f"http://127.0.0.1:{server.server_port}"
+        site.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
         yield site
     finally:
         server.shutdown()
@@ -57,6 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         site.asked.append((name, asked))
         if site.silences:
             time.sleep(site.silences.pop(0))
+        if site.raw:
+            return self._send(site.raw.pop(0))
         if site.answers and (status := site.answers.pop(0)) != 200:
             return self._answer(status, b"")
         if name not in site.files:
@@ -80,10 +89,33 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if status in (200, 206) and self.site.cuts:
             body = body[: self.site.cuts.pop(0)]
-        self.wfile.write(body)
+        if self.site.stall and self.path == f"/{self.site.stall[0]}":
+            _, size, event = self.site.stall
+            self.wfile.write(body[:size])
+            event.wait(60)
+            body = body[size:]
+        self._send([body])
+
+    def _send(self, pieces: Iterable[bytes]) -> None:
+        """Write until the client has had enough of it."""
+        with suppress(OSError):
+            for piece in pieces:
+                self.wfile.write(piece)
 
     def log_message(self, *args: object) -> None:
         pass
+
+
+def answer(*head: str, body: bytes = b"") -> bytes:
+    """The bytes of an answer: status line, header lines, body."""
+    return "\r\n".join([*head, "", ""]).encode("latin-1") + body
+
+
+def drip(content: bytes, seconds: float) -> Iterator[bytes]:
+    """One byte at a time."""
+    for value in content:
+        yield bytes([value])
+        time.sleep(seconds)
 
 
 def member(name: str, content: bytes = b"x", **attributes: object) -> tuple[tarfile.TarInfo, bytes]:

@@ -57,3 +57,18 @@ def test_other_addresses_are_refused(tmp_path, address):
 def test_the_host_is_known_in_lower_case(tmp_path):
     source = addresses.at("https://WWW.Robots.ox.ac.uk/a", tmp_path, lambda seconds: None)
     assert source.host == "www.robots.ox.ac.uk"
+
+
+def test_the_sums_are_read_anew_each_time_and_not_kept(tmp_path, site):
+    source = addresses.at(site.url, tmp_path / "cache", lambda seconds: None)
+    assert source.sums() is None
+    site.files["SHA256SUMS"], site.cuts = b"text", [2]
+    assert source.sums() == b"text"
+    site.files["SHA256SUMS"], site.cuts = b"later", [2, 0, 0]
+    with pytest.raises(InputError, match=r"^SHA256SUMS: the connection broke off"):
+        source.sums()
+    assert source.sums() == b"later"
+    site.files["SHA256SUMS"] = bytes(addresses.MAX_SUMS + 1)
+    with pytest.raises(InputError, match=r"^SHA256SUMS: larger than the 1000000 bytes"):
+        source.sums()
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -1,32 +1,11 @@
 """Downloads: whole or not at all, continued where they broke off, bounded in size and in attempts."""
 
 import pytest
-from loopback import Site, serve
+from loopback import BODY
 
-from segkit.data.sources import fetch
+from segkit.data.sources import connection, fetch
+from segkit.data.sources.connection import NotFoundOnServer
 from segkit.errors import InputError
-
-BODY = bytes(range(256)) * 2000
-LIMIT = 10 * len(BODY)
-
-
-@pytest.fixture
-def site(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serve(Site({"f.gz": BODY})) as site:
-        yield site
-
-
-@pytest.fixture
-def get(site, tmp_path):
-    """Download f.gz from the site; ``get.pauses`` are the seconds waited, ``get.path`` is the file."""
-
-    def get(identity: str = "one", max_bytes: int = LIMIT, url: str | None = None) -> bool:
-        url = url or f"{site.url}/f.gz"
-        return fetch.download(url, get.path, identity=identity, max_bytes=max_bytes, pause=get.pauses.append)
-
-    get.path, get.pauses = tmp_path / "cache" / "f.gz", []
-    return get
 
 
 def names(folder) -> list[str]:
@@ -84,7 +63,7 @@ def test_an_address_that_does_not_answer_leaves_anothers_bytes_alone(site, get):
     site.cuts = [1000, 0, 0]
     with pytest.raises(InputError):
         get("one")
-    with pytest.raises(fetch.NotFoundOnServer):
+    with pytest.raises(NotFoundOnServer):
         get("two", url=f"{site.url}/absent")
     get("one")
     assert site.asked[-1] == ("f.gz", "bytes=1000-")
@@ -130,7 +109,7 @@ def test_a_server_in_trouble_is_asked_three_times(site, get, status):
 
 
 def test_a_silent_server_is_asked_again(site, get, monkeypatch):
-    monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
+    monkeypatch.setattr(connection, "TIMEOUT", 0.1)
     site.silences = [0.3]
     get()
     assert get.path.read_bytes() == BODY
@@ -142,7 +121,7 @@ def test_a_refusal_is_final(site, get, status):
     site.answers = [status]
     with pytest.raises(InputError, match=f"answered {status}") as caught:
         get()
-    assert isinstance(caught.value, fetch.NotFoundOnServer) == (status in (404, 410))
+    assert isinstance(caught.value, NotFoundOnServer) == (status in (404, 410))
     assert get.pauses == []
 
 
@@ -187,13 +166,3 @@ def test_discard_removes_only_what_was_downloaded(get):
     get.path.write_bytes(b"the user's own")
     fetch.discard(get.path)
     assert get.path.exists()
-
-
-def test_read_gives_a_small_file_and_its_bound(site):
-    site.files["sums"] = b"text"
-    site.cuts = [2]
-    assert fetch.read(f"{site.url}/sums", max_bytes=4, pause=lambda seconds: None) == b"text"
-    with pytest.raises(InputError, match="larger than the 3 bytes"):
-        fetch.read(f"{site.url}/sums", max_bytes=3)
-    with pytest.raises(fetch.NotFoundOnServer):
-        fetch.read(f"{site.url}/absent", max_bytes=3)
