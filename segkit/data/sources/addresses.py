@@ -108,10 +108,10 @@ def parse_sums(content: bytes) -> dict[str, Checksum]:
     for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](?:\./)?(\S.*?)\s*", line)
+        match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](?:\./)?(\S.*)", line.rstrip())
         if not match:
             raise InputError(f"{SUMS_NAME} line {number} is not a SHA-256 checksum and a name: {line[:40]!r}")
         checksum = Checksum("sha256", match[1].lower())
         if checksums.setdefault(match[2], checksum) != checksum:
-            raise InputError(f"{SUMS_NAME} line {number} gives a second checksum for {match[2]!r}")
+            raise InputError(f"{SUMS_NAME} line {number} gives a second checksum for {match[2][:40]!r}")
     return checksums

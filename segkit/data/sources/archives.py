@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import math
 import platform
 import tarfile
 import zlib
@@ -37,7 +38,9 @@ _IMPOSSIBLE_NAMES = (
 
 _BLOCK = 512  # bytes of a tar block
 _OVERHEAD = 8 * _BLOCK  # headers and padding allowed for each member, bytes
-_LONGEST_READ = 1 << 20  # bytes; only a header asks for more, as contents are copied in far smaller pieces
+_LONGEST_HEADER = 1 << 14  # bytes before a member's contents: names, extended headers, maps of sparse files
+_DEEPEST = 16  # parts of a path; nobody counts the folders that one member makes, nor can Python remove 1,000
+_CHUNK = 1 << 20  # bytes
 
 _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
@@ -85,17 +88,17 @@ def extract(
         raise InputError(f"Python {platform.python_version()} cannot unpack {archive.name} safely; use 3.11.4 or newer")
     require_gzip(archive)
     with gzip.open(archive, "rb") as unpacked:
-        stream = _BoundedReader(unpacked, max_bytes + max_members * _OVERHEAD + _LONGEST_READ)
+        stream = _BoundedReader(unpacked, max_bytes + max_members * _OVERHEAD + _CHUNK)
         try:
             with tarfile.open(fileobj=stream, mode="r:") as tar:
-                members = _checked(tar, max_bytes, max_members)
+                members = _checked(tar, stream, max_bytes, max_members)
                 for member in progress.bar(members, label=f"unpacking {archive.name}", unit="file"):
                     if not skip(member.name):
                         _extract_member(tar, member, target)
             # tarfile takes a damaged header for the end of the archive. The true end is a block of zeros.
             if stream.latest != bytes(_BLOCK):
                 raise tarfile.ReadError("the end of the archive is missing")
-            while stream.read(_LONGEST_READ):
+            while stream.read(_CHUNK):
                 pass  # gzip compares its checksum when it reaches the end
         except _DAMAGE as error:
             raise InputError(f"{archive.name} is damaged or cut off ({_one_line(error)}); fetch it again") from None
@@ -107,18 +110,30 @@ class _Refused(Exception):
     """The archive is readable, and its contents are refused."""
 
 
-def _checked(tar: tarfile.TarFile, max_bytes: int, max_members: int) -> Iterator[tarfile.TarInfo]:
+def _checked(
+    tar: tarfile.TarFile, stream: "_BoundedReader", max_bytes: int, max_members: int
+) -> Iterator[tarfile.TarInfo]:
     """The archive's members, each checked before it is handed out."""
     total = 0
-    for count, member in enumerate(tar, start=1):
+    for count, member in enumerate(iter(tar.next, None), start=1):
+        stream.left = math.inf
+        tar.members.clear()  # tarfile would keep every header
+        shown = _shown(member)
         if reason := _fault(member):
-            raise _Refused(f"member {member.name!r} is {reason}")
+            raise _Refused(f"{shown} is {reason}")
         total += member.size
         if count > max_members:
-            raise _Refused(f"member {member.name!r} is one more than the {max_members} members allowed")
+            raise _Refused(f"{shown} is one more than the {max_members} members allowed")
         if total > max_bytes:
-            raise _Refused(f"with member {member.name!r} it holds more than the {max_bytes} bytes allowed")
+            raise _Refused(f"with {shown} it holds more than the {max_bytes} bytes allowed")
         yield member
+        stream.left = _LONGEST_HEADER
+    stream.left = math.inf
+
+
+def _shown(member: tarfile.TarInfo) -> str:
+    name = member.name if len(member.name) <= 60 else f"{member.name[:57]}..."
+    return f"member {name!r}"
 
 
 def _fault(member: tarfile.TarInfo) -> str | None:
@@ -130,6 +145,8 @@ def _fault(member: tarfile.TarInfo) -> str | None:
         return "an absolute path"
     if ".." in path.parts:
         return "a path with '..'"
+    if len(path.parts) > _DEEPEST:
+        return f"a path of more than {_DEEPEST} parts"
     if not (member.isreg() or member.isdir()):
         return _KINDS.get(member.type, f"of the unknown type {member.type!r}")
     if member.issparse() or member.size < 0:
@@ -145,20 +162,22 @@ def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path)
     except OSError as error:
         if error.errno not in _IMPOSSIBLE_NAMES:
             raise
-        raise _Refused(f"member {member.name!r} cannot be written ({error.strerror})") from None
+        raise _Refused(f"{_shown(member)} cannot be written ({error.strerror})") from None
 
 
 class _BoundedReader:
-    """The unpacked stream as tarfile sees it: limits on all bytes and on each read; the latest is kept."""
+    """The unpacked stream as tarfile sees it: limits on all bytes and on those of each header; the latest is kept."""
 
     def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self._stream = stream
         self._limit = limit
+        self.left: float = _LONGEST_HEADER  # bytes that may be read until a member is handed out
         self.latest = b""
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= _LONGEST_READ:
-            raise _Refused(f"a header that claims {size} bytes")
+        if not 0 <= size <= self.left:
+            raise _Refused(f"a header of more than {_LONGEST_HEADER} bytes")
+        self.left -= size
         self.latest = self._stream.read(size)
         if self._stream.tell() > self._limit:
             raise _Refused(f"unpacks to more than {self._limit} bytes, headers included")

@@ -1,6 +1,10 @@
 """Addresses and SHA256SUMS files, as people write them."""
 
+import time
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from segkit.data.sources import addresses
 from segkit.data.sources.addresses import Checksum, FolderSource, WebSource, parse_sums
@@ -72,3 +76,29 @@ def test_the_sums_are_read_anew_each_time_and_not_kept(tmp_path, site):
     with pytest.raises(InputError, match=r"^SHA256SUMS: larger than the 1000000 bytes"):
         source.sums()
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text("ab ./*é#\\", min_size=1), st.binary(min_size=32, max_size=32)))
+def test_what_sha256sum_writes_is_read_back(digests):
+    named = {name: digest for name, digest in digests.items() if name == name.strip() and not name.startswith("./")}
+    text = "".join(f"{digest.hex()}  {name}\n" for name, digest in named.items())
+    assert parse_sums(text.encode()) == {name: Checksum("sha256", digest.hex()) for name, digest in named.items()}
+
+
+@given(st.binary() | st.text(f"{ONE[:2]} *./\n\r\t#é").map(str.encode))
+def test_any_bytes_are_checksums_or_one_line(content):
+    try:
+        assert all(len(checksum.digest) == 64 for checksum in parse_sums(content).values())
+    except InputError as error:
+        assert str(error).startswith("SHA256SUMS line ") and str(error).isprintable()
+
+
+@pytest.mark.parametrize("line", [f"{ONE}  a{' ' * 30_000}b", f"{ONE}  {'a' * 99_000}\n{TWO}  {'a' * 99_000}"])
+def test_long_lines_take_no_time_and_make_no_long_message(line):
+    start = time.monotonic()
+    try:
+        assert len(parse_sums(line.encode())) == 1
+    except InputError as error:
+        assert len(str(error)) < 200
+    assert time.monotonic() - start < 1

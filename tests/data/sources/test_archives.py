@@ -83,7 +83,7 @@ def test_too_many_members_are_refused_skipped_ones_too(tmp_path):
 def test_a_header_that_claims_gigabytes_is_refused(tmp_path):
     info = tarfile.TarInfo("pax")
     info.type, info.size = tarfile.XHDTYPE, 3 << 30
-    with pytest.raises(InputError, match="a header that claims 3221225472 bytes"):
+    with pytest.raises(InputError, match="a header of more than 16384 bytes"):
         unpack(tmp_path, gzip.compress(info.tobuf() + bytes(1024)))
 
 
