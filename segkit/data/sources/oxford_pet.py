@@ -134,7 +134,8 @@ def _get_and_unpack(
             source.discard(archive.name)
             if last_try or not continued:
                 raise
-            # Bytes from before, perhaps of an older file on the server, may be to blame.
+            # Bytes from before, perhaps of an older file on the server, may be to blame. If-Range would not spare this:
+            # servers may lack it, two addresses never share a validator; and gzip's own sum covers every byte.
             print(f"{archive.name}: the continued download is not sound; fetching all of it again", flush=True)
     return path
 

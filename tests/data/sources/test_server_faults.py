@@ -16,7 +16,7 @@ LENGTH = len(BODY)
 @pytest.fixture
 def hasty(monkeypatch):
     """Windows so short that tests can wait for them."""
-    monkeypatch.setattr(connection, "WINDOW", 0.2)
+    monkeypatch.setattr(connection, "WINDOW", 0.5)
     monkeypatch.setattr(connection, "LEAST", 1000)
 
 
@@ -35,7 +35,7 @@ def test_a_body_that_drips_counts_as_broken_off_and_what_came_is_kept(site, get,
 
 def test_a_steady_server_may_be_slow(site, get, hasty):
     pieces = [answer(*HEAD), *(BODY[start : start + 64_000] for start in range(0, LENGTH, 64_000))]
-    site.raw = [(piece for piece in pieces if not time.sleep(0.1))]
+    site.raw = [(piece for piece in pieces if not time.sleep(0.2))]
     assert get() is False
     assert get.path.read_bytes() == BODY
 
@@ -43,9 +43,9 @@ def test_a_steady_server_may_be_slow(site, get, hasty):
 @pytest.mark.parametrize(
     "pieces",
     [
-        lambda: drip(answer(*HEAD, "X: " + "y" * 100), 0.02),
-        lambda: (piece for piece in itertools.repeat(answer("HTTP/1.1 100 Continue"), 300) if not time.sleep(0.01)),
-        lambda: itertools.chain([answer("HTTP/1.1 200 OK", "Transfer-Encoding: chunked")], drip(b"1;" * 100, 0.02)),
+        lambda: drip(answer(*HEAD, "X: " + "y" * 300), 0.02),
+        lambda: (piece for piece in itertools.repeat(answer("HTTP/1.1 100 Continue"), 600) if not time.sleep(0.01)),
+        lambda: itertools.chain([answer("HTTP/1.1 200 OK", "Transfer-Encoding: chunked")], drip(b"1;" * 200, 0.02)),
     ],
     ids=["header", "continue", "chunk size"],
 )
@@ -54,7 +54,7 @@ def test_other_drips_are_broken_off_too(site, get, hasty, pieces):
     site.raw = [pieces()]
     assert get() is False
     assert get.path.read_bytes() == BODY
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 4
     assert get.pauses == [1.0]
 
 
