@@ -4,18 +4,21 @@ import os
 import sys
 from collections.abc import Callable
 
+from segkit import interrupts
 from segkit.errors import InputError
 
 
 def run_command(name: str, work: Callable[[], object]) -> int:
     """Call ``work`` and turn what it raises into an exit status.
 
-    Returns 0 on success, 2 on bad input, 130 after Ctrl-C. Anything else is a bug of ours and is raised.
+    Returns 0 on success, 2 on bad input, 130 after Ctrl-C, 143 after SIGTERM. Anything else is a bug of ours and is
+    raised.
     A file system that refuses and a GPU without memory count as bad input. With ``SEGKIT_DEBUG=1`` bad input is
     raised too, so that its traceback shows.
     """
     try:
-        work()
+        with interrupts.raised():
+            work()
     except InputError as error:
         if _debug():
             raise
@@ -42,9 +45,9 @@ def run_command(name: str, work: Callable[[], object]) -> int:
             raise
         print(f"{name}: the device has no memory left; lower train.batch_size or preprocess.size", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"\n{name}: interrupted; finished files are kept, run the same command again", file=sys.stderr)
-        return 130
+    except interrupts.Interrupted as interrupted:
+        print(f"\n{name}: {interrupted}", file=sys.stderr)
+        return interrupted.status
     return 0
 
 

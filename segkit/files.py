@@ -15,21 +15,25 @@ from typing import IO, Any
 def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO]:
     """Open a file beside ``path``; on success flush, fsync and move it into place.
 
-    On any exception the partial file is removed and a former ``path`` stays as it was. A new file always
-    replaces the old one, never writes through it: the old one may be a hard link into DVC's cache.
+    On any exception the partial file is removed and a former ``path`` stays as it was; after a kill the next write of
+    ``path`` replaces it. A new file always takes the place of the old one, never writes through it: the old one may be
+    a hard link into DVC's cache.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial{os.getpid()}")
+    partial = _partial(path)
     try:
         with open(partial, mode, **kwargs) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say where it is
         raise
+    _sync_folder(path.parent)
 
 
 @contextmanager
@@ -40,16 +44,36 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial, former = _partial(path), path.with_name(f".{path.name}.partial.former")
     remove(partial)
     partial.mkdir()
     try:
         yield partial
-        remove(path)
+        os.sync()  # one call for thousands of small files
+        remove(former)
+        if os.path.lexists(path):
+            os.replace(path, former)
         os.replace(partial, path)
     except BaseException:
         remove(partial)
+        if not os.path.lexists(path) and os.path.lexists(former):
+            os.replace(former, path)
         raise
+    remove(former)
+    _sync_folder(path.parent)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a name in it outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: Path) -> None:

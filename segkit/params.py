@@ -5,7 +5,9 @@ together, each with its full path, and an unknown key with the nearest valid nam
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -113,6 +115,7 @@ class Runtime:
     device: Annotated[str, Matching(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, mps, cuda or cuda:N")]
     devices: Count
     workers: Annotated[int, Within(low=0, high=1024)]
+    save_every_seconds: Annotated[float, Within(above=0, high=1e9)]
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,20 @@ def _inconsistencies(params: Params) -> list[str]:
     if params.data.source == "oxford_pet" and not params.data.oxford_pet.urls:
         faults.append("data.oxford_pet.urls: needs at least one address")
     return faults
+
+
+def refuse_edited(before: Params, keys: Sequence[str]) -> None:
+    """Read params.yaml again; raises InputError where one of the dotted ``keys`` is no longer as in ``before``.
+
+    DVC records parameters after a stage's command, so an edit made meanwhile would make dvc.lock lie.
+    """
+    after = load() if keys else before
+    edited = [key for key in keys if attrgetter(key)(before) != attrgetter(key)(after)]
+    if edited:
+        raise InputError(
+            f"params.yaml: {', '.join(edited)} was edited while this stage ran, so its result belongs to neither "
+            "version; run dvc repro again"
+        )
 
 
 def as_dict(section: Any) -> dict[str, Any]:

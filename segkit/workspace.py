@@ -26,6 +26,12 @@ def main_checkout() -> Path:
     return Path(os.environ.get("DVC_ROOT") or ".").resolve()
 
 
+def kept() -> Path:
+    """What must outlast a run and belongs to no stage: training states, downloads, locks; ``.segkit`` of the main
+    checkout."""
+    return main_checkout() / ".segkit"
+
+
 def run_folder(model: str) -> Path:
     """TensorBoard logs and timings of one training: ``runs/EXPERIMENT/MODEL``, or ``runs/workspace/MODEL``."""
     return main_checkout() / "runs" / (os.environ.get("DVC_EXP_NAME") or "workspace") / model

@@ -1,44 +1,41 @@
 """What every stage does around its own line of work."""
 
+import os
+import re
 import sys
 import time
 from collections.abc import Callable
-from functools import reduce
-from typing import Any
+from contextlib import nullcontext
+from pathlib import Path
 
 from segkit import params
 from segkit.command import run_command
-from segkit.errors import InputError
+from segkit.lock import hold
 from segkit.params import Params
 
 
 def run_stage(name: str, work: Callable[[Params], str], keys: tuple[str, ...]) -> None:
     """Read params.yaml once, call ``work``, print the one line it returns with the seconds it took, and exit.
 
-    The parameters are read again at the end: DVC records them after the command, so an edit made meanwhile
-    would make dvc.lock lie. ``keys``: the parameters that the stage declares in dvc.yaml; others may change.
+    ``keys``: the parameters that the stage declares in dvc.yaml; an edit of one of them meanwhile is refused. Only one
+    process at a time runs a stage in a folder: after a kill of DVC its stage lives on, and the next ``dvc repro``
+    would start a second one.
     """
 
     def stage() -> None:
         start = time.perf_counter()
         configuration = params.load()
-        summary = work(configuration)
-        edited = changed(configuration, params.load(), keys)
-        if edited:
-            raise InputError(
-                f"params.yaml: {', '.join(edited)} was edited while this stage ran, so its result belongs to neither "
-                "version; run dvc repro again"
-            )
+        with _only_here(name):
+            summary = work(configuration)
+            params.refuse_edited(configuration, keys)
         if summary:  # of the processes that torchrun starts, one has something to say
             print(f"{name}: {summary} ({time.perf_counter() - start:.1f} s)", flush=True)
 
     sys.exit(run_command(name, stage))
 
 
-def changed(before: Params, after: Params, keys: tuple[str, ...]) -> list[str]:
-    """Those of the dotted ``keys`` whose values differ."""
-
-    def value(configuration: Params, key: str) -> Any:
-        return reduce(getattr, key.split("."), configuration)
-
-    return [key for key in keys if value(before, key) != value(after, key)]
+def _only_here(name: str):
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK") != "0":
+        return nullcontext()  # one of many that work together, and not the one that writes
+    words = re.sub(r"\W+", "-", "-".join([name, *sys.argv[1:]]))[:100]
+    return hold(Path(".segkit/locks") / words, f"the stage {name} in this folder")

@@ -9,7 +9,7 @@ def work(params):
     """Processed data and plan to a checkpoint, metrics and curves."""
     from segkit.training.launch import train
 
-    return train("resnet34_unet", params)
+    return train("resnet34_unet", params, KEYS)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ def work(params):
     """Processed data and plan to a checkpoint, metrics and curves."""
     from segkit.training.launch import train
 
-    return train("unet", params)
+    return train("unet", params, KEYS)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """How every command ends: 0, or one line on stderr and 2."""
 
+import os
+import signal
 import sys
 
 import pytest
@@ -59,9 +61,19 @@ def test_a_missing_module_of_ours_is_a_bug(name):
         run_command("x", raising(ModuleNotFoundError("gone", name=name)))
 
 
-def test_ctrl_c_is_130(capsys):
-    assert run_command("x", raising(KeyboardInterrupt())) == 130
-    assert "x: interrupted" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("number", "status", "line"),
+    [
+        (signal.SIGINT, 130, "x: interrupted, and finished files are kept; run the same command again to go on"),
+        (signal.SIGTERM, 143, "x: ended by SIGTERM, and finished files are kept; run the same command again to go on"),
+        (signal.SIGHUP, 129, "x: ended by SIGHUP"),
+    ],
+)
+def test_a_signal_is_one_line_and_its_status(capsys, number, status, line):
+    before = signal.getsignal(number)
+    assert run_command("x", lambda: os.kill(os.getpid(), number)) == status
+    assert line in capsys.readouterr().err
+    assert signal.getsignal(number) == before
 
 
 def test_a_full_or_forbidden_disk_is_2_and_says_where(capsys):

@@ -254,3 +254,13 @@ def test_sections_become_plain_json_types():
     parsed = params.parse(changed({"preprocess.size": [64, 96], "train.lr": 0.25}))
     assert params.as_dict(parsed.preprocess)["size"] == [64, 96]
     assert params.as_dict(parsed.train)["lr"] == 0.25
+
+
+def test_an_edit_of_a_declared_parameter_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"evaluate.threshold": 0.25})), encoding="utf-8")
+    before = params.parse(raw_params())
+    params.refuse_edited(before, ("seed", "train", "unet"))
+    for key in ("evaluate", "evaluate.threshold"):
+        with pytest.raises(InputError, match=rf"{key} was edited while this stage ran"):
+            params.refuse_edited(before, ("seed", key))

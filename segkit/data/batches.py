@@ -60,21 +60,29 @@ class TrainingBatches:
     def __len__(self) -> int:
         return len(self.bounds)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """All samples of the plan once, in this epoch's order, with this epoch's transforms."""
-        for pictures, masks, moved in run_ahead(self._ready(epoch)):
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """The plan's samples in this epoch's order, with this epoch's transforms, from batch ``first`` on."""
+        for pictures, masks, moved in run_ahead(self._ready(epoch, first)):
             images, masks = to_float(pictures, self.device), masks.to(self.device, non_blocking=True)
             if moved is not None:
                 rows, warps = moved.rows.to(self.device, non_blocking=True), moved.warps.to(self.device)
                 images[rows], masks[rows] = warps(images[rows], masks[rows])
             yield Batch(self.normalizer(images), masks)
 
-    def _ready(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, "_Moved | None"]]:
+    def start(self, step: int) -> int:
+        """How many samples an epoch shows before batch ``step``."""
+        return self.bounds[step][0] if step < len(self) else len(self.plan)
+
+    def source_rows(self, epoch: int, step: int) -> np.ndarray:
+        """The rows of the training set that batch ``step`` of ``epoch`` shows, of all processes."""
+        return self.plan.source_rows[order(self.plan, self.seed, epoch)[slice(*self.bounds[step])]]
+
+    def _ready(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Tensor, "_Moved | None"]]:
         """What each batch needs, ready to be sent to the device."""
         draws, epoch_order = draw(self.plan, self.seed, epoch), order(self.plan, self.seed, epoch)
         height, width = self.split.masks.shape[1:]
         pin = _pinner(self.device)
-        for start, stop in self.bounds:
+        for start, stop in self.bounds[first:]:
             rows = self.part.of(epoch_order[start:stop])
             moved = np.flatnonzero(self.plan.transforms[rows])
             warps = Warps.of(draws[rows[moved]], height, width).map(pin)

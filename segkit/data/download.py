@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from segkit.files import atomic_folder
+from segkit.lock import hold
 from segkit.params import Params
-from segkit.workspace import main_checkout
+from segkit.workspace import kept
 
 
 def download(params: Params, target: Path) -> str:
@@ -21,9 +22,8 @@ def download(params: Params, target: Path) -> str:
         elif params.data.source == "oxford_pet":
             from segkit.data.sources.oxford_pet import fetch_and_extract
 
-            origin = "from " + fetch_and_extract(
-                folder, params.data.oxford_pet.urls, main_checkout() / ".segkit" / "downloads"
-            )
+            with hold(kept() / "locks" / "downloads", "the same downloads"):
+                origin = "from " + fetch_and_extract(folder, params.data.oxford_pet.urls, kept() / "downloads")
         else:
             from segkit.data.sources.folder import import_folder
 

@@ -2,11 +2,10 @@
 
 import logging
 import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,28 +14,46 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as processes
 
+from segkit import interrupts
 from segkit.command import run_command
 from segkit.errors import InputError
-from segkit.params import Params, Runtime
+from segkit.interrupts import Interrupted
+from segkit.params import Params, Runtime, refuse_edited
 from segkit.training import run
 from segkit.training.device import choose_device
+from segkit.training.run import Trained
 from segkit.workspace import cores
 
 SILENT_SECONDS = 20
 
 
-def train(name: str, params: Params) -> str:
+def train(name: str, params: Params, keys: Sequence[str] = ()) -> str:
     """Train the network ``name`` on as many devices as ``runtime.devices`` says; returns one line about it.
 
     Under ``torchrun`` this process is one of those that it started, and ``runtime.devices`` is left aside. Returns an
-    empty line in all processes but the leading one. Raises InputError for more devices than there are.
+    empty line in all processes but the leading one. Raises InputError for more devices than there are, or where one of
+    the parameters ``keys`` was edited meanwhile; the result then stays in the saved state.
     """
+    parent = os.getppid()
+    trained = _train(name, params)
+    if trained.saved:
+        refuse_edited(params, keys)
+        # Where DVC was killed nobody records this result: the next run takes it from the state.
+        if os.getppid() == parent:
+            trained.saved.remove()
+    return trained.line
+
+
+def _train(name: str, params: Params) -> Trained:
     if dist.is_torchelastic_launched():
         if ":" in params.runtime.device and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1":
             raise InputError(f"runtime.device: {params.runtime.device} is one GPU for several processes; set auto")
         return _as_member(lambda: _train_in_group(name, params, **_from_torchrun()))
     count = how_many(params.runtime, getattr(params, name).train.batch_size)
-    return run.train(name, params) if count == 1 else _train_with_helpers(name, params, count)
+    if count > 1:
+        return _train_with_helpers(name, params, count)
+    with interrupts.deferred() as stop:
+        return run.train(name, params, stop=stop)
 
 
 def how_many(runtime: Runtime, batch_size: int) -> int:
@@ -51,18 +68,23 @@ def how_many(runtime: Runtime, batch_size: int) -> int:
     return wanted
 
 
-def _train_with_helpers(name: str, params: Params, count: int) -> str:
+def _train_with_helpers(name: str, params: Params, count: int) -> Trained:
     """Start ``count`` processes on this machine and wait for them. They end with this one, and all with the first
     that fails; the exit status is that one's."""
     # would name the processes that are ended because another failed
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     results = processes.get_context("spawn").SimpleQueue()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, interrupts.deferred(patient=True) as stop:
         arguments = (count, f"file://{Path(folder) / 'store'}", name, params, results)
+        helpers = processes.spawn(_helper, arguments, nprocs=count, join=False)
         try:
-            processes.spawn(_helper, arguments, nprocs=count)
+            while not helpers.join(timeout=0.2):
+                if stop.number:
+                    _pass_on(helpers)
         except processes.ProcessExitedException as error:
             if error.signal_name is not None:
+                if stop.number:
+                    raise Interrupted(stop.number) from None
                 raise InputError(
                     f"{name}: process {error.error_index} of {count} was ended by {error.signal_name}; if memory ran "
                     "out, lower train.batch_size; then run it again"
@@ -71,18 +93,21 @@ def _train_with_helpers(name: str, params: Params, count: int) -> str:
     return results.get()
 
 
+def _pass_on(helpers: processes.ProcessContext) -> None:
+    """Ask every process to save and leave, for a signal may have reached this one alone."""
+    for process in helpers.processes:
+        process.terminate()
+
+
 def _helper(rank: int, count: int, store: str, name: str, params: Params, results: Any) -> None:
     os.environ["LOCAL_RANK"] = str(rank)
     if params.runtime.device in ("auto", "cpu"):
         torch.set_num_threads(max(1, cores() // count))
 
     def work() -> None:
-        try:
-            line = _as_member(lambda: _train_in_group(name, params, init_method=store, rank=rank, world_size=count))
-        except KeyboardInterrupt:  # the process that waits for this one says so
-            sys.exit(128 + signal.SIGINT)
+        trained = _as_member(lambda: _train_in_group(name, params, init_method=store, rank=rank, world_size=count))
         if rank == 0:
-            results.put(line)
+            results.put(trained)
 
     status = run_command(f"train_{name}", work)
     if status:
@@ -97,26 +122,31 @@ def _from_torchrun() -> dict[str, Any]:
     return {"store": dist.PrefixStore(f"attempt {attempt}", store), "rank": rank, "world_size": world_size}
 
 
-def _train_in_group(name: str, params: Params, **where: Any) -> str:
-    with _group(choose_device(params.runtime.device), **where):
-        return run.train(name, params)
+def _train_in_group(name: str, params: Params, **where: Any) -> Trained:
+    # A terminal sends Ctrl-C to every process, and the one that waits for them asks once more.
+    with interrupts.deferred(patient=True) as stop, _group(choose_device(params.runtime.device), **where):
+        return run.train(name, params, stop=stop)
 
 
 @contextmanager
 def _group(device: torch.device, **where: Any) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **where)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", **where)
     yield
     # Not after a failure: the others would fail too, of a lost connection, before this one has said why.
     dist.destroy_process_group()
 
 
-def _as_member(work: Callable[[], str]) -> str:
-    """Call ``work``. Bad input meets all processes alike, so one on each machine speaks; the others wait to be ended
-    with it, and speak too if they are not."""
+def _as_member(work: Callable[[], Trained]) -> Trained:
+    """Call ``work``. Bad input and signals meet all processes alike, so one on each machine speaks; the others wait to
+    be ended with it, and speak too if they are not."""
     try:
         return work()
+    except Interrupted as interrupted:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            sys.exit(interrupted.status)
+        raise
     except (InputError, OSError, torch.OutOfMemoryError):
         if os.environ.get("LOCAL_RANK", "0") != "0":
             time.sleep(SILENT_SECONDS)

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,17 +22,41 @@ PICTURES = 4
 class Logbook:
     """Collects one row an epoch; the tracked files hold no time, the untracked ones do.
 
+    TensorBoard's log is open inside ``with``.
+
     Without a ``folder`` it only collects: of several processes that train together, one speaks.
     """
 
     def __init__(self, folder: Path | None, epochs: int) -> None:
         self.folder, self.epochs = folder, epochs
         self.rows: list[tuple[float, ...]] = []
-        self.writer = _writer(folder) if folder else None
-        self.start = time.perf_counter()
+        self.writer = None
+        self.start, self.seconds_before = time.perf_counter(), 0.0
         self.training_seconds, self.training_images = 0.0, 0
 
+    def state(self) -> dict[str, Any]:
+        """All that ``restore`` needs."""
+        return {
+            "rows": self.rows,
+            "seconds": self._seconds(),
+            "training_seconds": self.training_seconds,
+            "training_images": self.training_images,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on after the epochs that ``state`` knows."""
+        self.rows = [tuple(row) for row in state["rows"]]
+        self.seconds_before = state["seconds"]
+        self.training_seconds, self.training_images = state["training_seconds"], state["training_images"]
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.start
+
     def __enter__(self) -> "Logbook":
+        if self.folder:
+            self.writer = _writer(self.folder)
+            for row in self.rows:  # of an earlier run, whose log may be another training's by now
+                self._log(row)
         return self
 
     def __exit__(
@@ -48,8 +73,7 @@ class Logbook:
         if not self.writer:
             return
         epoch, train_loss, valid_loss, train_dice, valid_dice, rate = row
-        for name, value in zip(CURVE_COLUMNS[1:], row[1:], strict=True):
-            self.writer.add_scalar(name.replace("_", "/"), value, int(epoch))
+        self._log(row)
         self.writer.add_scalar("images_per_second", images / seconds, int(epoch))
         print(
             f"epoch {int(epoch):3d}/{self.epochs}  loss {train_loss:.4f}  valid {valid_loss:.4f}  "
@@ -57,6 +81,10 @@ class Logbook:
             f"{'  best' if best else ''}",
             flush=True,
         )
+
+    def _log(self, row: tuple[float, ...]) -> None:
+        for name, value in zip(CURVE_COLUMNS[1:], row[1:], strict=True):
+            self.writer.add_scalar(name.replace("_", "/"), value, int(row[0]))
 
     def pictures(self, epoch: int, split: Split, predictions: Tensor) -> None:
         """Show input, truth and prediction of the first samples side by side in TensorBoard."""
@@ -77,7 +105,7 @@ class Logbook:
             "torch": torch.__version__,
             "precision": precision,
             "epochs": len(self.rows),
-            "seconds": round(time.perf_counter() - self.start, 3),
+            "seconds": round(self._seconds(), 3),
             "training_images_per_second": round(self.training_images / max(self.training_seconds, 1e-9), 2),
             "peak_memory_bytes": peak_memory(),
         }

@@ -1,7 +1,7 @@
 """One epoch of training, one pass of validation, and when to stop."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,36 +21,35 @@ BAR_SECONDS = 0.5
 
 @dataclass
 class Totals:
-    """Sums over an epoch, kept on the device so that no step waits for them."""
+    """What the whole team counted in each step of a pass, kept on the device so that no step waits for it.
 
-    loss: Tensor
-    dice: Tensor
-    pixels: Tensor
-    images: int = 0
+    ``sums``: loss in nats and Dice, ``float32 (2,)`` a step; ``counts``: pixels and images, ``int64 (2,)`` a step.
+    """
+
+    sums: list[Tensor] = field(default_factory=list)
+    counts: list[Tensor] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.sums)
+
+    def means(self) -> tuple[float, float]:
+        """Mean loss per pixel in nats, and mean Dice per image; waits for the device."""
+        (loss, dice), (pixels, images) = torch.stack(self.sums).sum(0), torch.stack(self.counts).sum(0).clamp(min=1)
+        return (loss / pixels).item(), (dice / images).item()
+
+    def strange_step(self, since: int = 0) -> int | None:
+        """The first step from ``since`` on whose loss is not finite; waits for the device."""
+        strange = torch.stack(self.sums[since:])[:, 0].isfinite().logical_not().nonzero()
+        return since + int(strange[0]) if len(strange) else None
+
+    def state(self) -> dict[str, Tensor]:
+        """All that ``restore`` needs, on the CPU."""
+        return {name: torch.stack(rows).cpu() for name, rows in vars(self).items() if rows}
 
     @classmethod
-    def on(cls, device: torch.device) -> "Totals":
-        """Empty sums on ``device``."""
-        dtypes = torch.float32, torch.float32, torch.int64
-        return cls(*(torch.zeros((), dtype=dtype, device=device) for dtype in dtypes))
-
-    @torch.no_grad()
-    def add(self, loss: Tensor, pixels: Tensor, logits: Tensor, masks: Tensor) -> None:
-        """Count one batch: its summed loss over ``pixels`` pixels, and the Dice of each image."""
-        predictions = heads.predict(heads.probabilities(logits))
-        self.loss += loss
-        self.pixels += pixels
-        self.dice += dice_per_image(count(predictions, masks)).sum()
-        self.images += len(masks)
-
-    def means(self, team: Team | None = None) -> tuple[float, float]:
-        """Mean loss per pixel in nats, and mean Dice per image, of the whole team; waits for the device."""
-        loss, dice, pixels = self.loss, self.dice, self.pixels
-        images = torch.tensor(self.images, device=pixels.device)
-        if team is not None:
-            loss, dice = team.sum(torch.stack([loss, dice]))
-            pixels, images = team.sum(torch.stack([pixels, images]))
-        return (loss / pixels.clamp(min=1)).item(), (dice / images.clamp(min=1)).item()
+    def restore(cls, state: dict[str, Tensor], device: torch.device) -> "Totals":
+        """What ``state`` returned, back on ``device``."""
+        return cls(**{name: list(rows.to(device)) for name, rows in state.items()})
 
 
 @dataclass(frozen=True)
@@ -68,23 +67,32 @@ class Engine:
 
     def train(self, batches: Iterable[Batch], *, steps: int, label: str) -> tuple[float, float]:
         """One epoch; returns mean loss and mean Dice of the predictions made while the weights moved."""
+        totals = Totals()
+        for _ in self.steps(batches, totals, steps=steps, label=label):
+            pass
+        return totals.means()
+
+    def steps(self, batches: Iterable[Batch], totals: Totals, *, steps: int, label: str) -> Iterator[int]:
+        """Train with one batch after another and add to ``totals``; yields how many of the epoch's ``steps`` are done,
+        with those that ``totals`` held before."""
         self.model.train()
-        totals = Totals.on(self.device)
         shown = 0.0
-        with bar(batches, label=label, total=steps, unit="step", hidden=not self.team.leads) as progress:
+        with bar(
+            batches, label=label, total=steps, initial=len(totals), unit="step", hidden=not self.team.leads
+        ) as progress:
             for batch in progress:
                 self.optimizer.zero_grad(set_to_none=True)
                 logits = self._forward(self.network, batch.images)
-                loss, pixels = _loss(logits, batch.masks)
+                loss, counts = self._loss(logits, batch.masks)
                 # The gradients are averaged over the team, but the mean is over all pixels of all parts.
-                (loss * self.team.size / self.team.sum(pixels).clamp(min=1)).backward()
+                (loss * self.team.size / counts[0].clamp(min=1)).backward()
                 self.optimizer.step()
-                totals.add(loss, pixels, logits, batch.masks)
+                self._count(totals, loss, counts, logits, batch.masks)
                 if not progress.disable and time.monotonic() - shown > BAR_SECONDS:
                     mean_loss, dice = totals.means()
                     progress.set_postfix_str(f"loss {mean_loss:.4f} dice {dice:.4f}")
                     shown = time.monotonic()
-        return totals.means(self.team)
+                yield len(totals)
 
     @cached_property
     def network(self) -> nn.Module:
@@ -98,24 +106,32 @@ class Engine:
         return heads.predict(heads.probabilities(self._forward(self.model, batch.images)))
 
     @torch.inference_mode()
-    def validate(self, batches: Iterable[Batch]) -> tuple[float, float]:
-        """Mean loss and mean Dice of the network as it is."""
+    def validate(self, batches: Iterable[Batch]) -> Totals:
+        """What the network as it is makes of ``batches``."""
         self.model.eval()
-        totals = Totals.on(self.device)
+        totals = Totals()
         for batch in batches:
             logits = self._forward(self.model, batch.images)
-            totals.add(*_loss(logits, batch.masks), logits, batch.masks)
-        return totals.means(self.team)
+            self._count(totals, *self._loss(logits, batch.masks), logits, batch.masks)
+        return totals
 
     def _forward(self, network: nn.Module, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self.precision):
             return network(images)
 
+    def _loss(self, logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """This process's summed cross-entropy in nats; pixels that count and images of the whole team."""
+        pixels = (masks != IGNORED).sum()
+        counts = self.team.sum(torch.stack([pixels, torch.full_like(pixels, len(masks))]))
+        return heads.pixel_losses(logits, masks).sum(), counts
 
-def _loss(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed cross-entropy in nats, and the number of pixels that count."""
-    return heads.pixel_losses(logits, masks).sum(), (masks != IGNORED).sum()
+    @torch.no_grad()
+    def _count(self, totals: Totals, loss: Tensor, counts: Tensor, logits: Tensor, masks: Tensor) -> None:
+        predictions = heads.predict(heads.probabilities(logits))
+        dice = dice_per_image(count(predictions, masks)).sum()
+        totals.sums.append(self.team.sum(torch.stack([loss.detach(), dice.to(loss.dtype)])))
+        totals.counts.append(counts)
 
 
 @dataclass

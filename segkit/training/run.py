@@ -1,33 +1,37 @@
 """Train one network from the packed data and the plan to a checkpoint, its metrics and its curves."""
 
 import hashlib
-import math
+import json
 import sys
-import time
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 import segkit
-from segkit.data.batches import TrainingBatches, plain_batches, resident
+from segkit.data.batches import TrainingBatches, resident
 from segkit.data.normalize import Normalizer
-from segkit.data.packed import Split, open_split, read_summary
+from segkit.data.packed import Split, open_split, read_samples, read_summary
 from segkit.data.plan import read_plan
 from segkit.errors import InputError
 from segkit.files import digest, write_json
+from segkit.interrupts import Interrupted, Stop
 from segkit.models import build, heads
 from segkit.models.checkpoint import save_checkpoint
 from segkit.params import Params, Train, as_dict
 from segkit.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
+from segkit.training.fit import Fit, NotFinite
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine
 from segkit.training.optimizer import AdamW
+from segkit.training.state import SavedState, Saver, parse
 from segkit.training.team import Team
 from segkit.workspace import Paths, run_folder
+
+NAMED = 16  # samples in a message
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,57 @@ class TrainingData:
     validation: Split
 
 
-def train(name: str, params: Params, paths: Paths | None = None) -> str:
-    """Train the network ``name`` and return one line about it.
+class Trained(NamedTuple):
+    """One line about a finished training, and its saved state; nothing in the processes that do not lead."""
+
+    line: str = ""
+    saved: SavedState | None = None
+
+
+def train(name: str, params: Params, paths: Paths | None = None, stop: Stop | None = None) -> Trained:
+    """Train the network ``name``, from where an earlier run of the same training was saved.
 
     Writes ``models/NAME.safetensors`` (weights of the lowest validation loss), ``metrics/train_NAME.json`` and
     ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several processes that train together only the leading one
-    writes, and the others return an empty line. Raises InputError for missing data or a loss that is not finite.
+    writes. stop: a signal that asks to save and leave. The caller removes the saved state when it needs it no more.
+    Raises InputError for missing data, a loss that is not finite, or the same training at work in another process.
     """
     paths, team = paths or Paths(), Team.current()
     keep_freed_memory()
     make_deterministic(params.seed)
     recipe: Train = getattr(params, name).train
+    engine, data, architecture = _prepare(name, params, recipe, paths, team)
+    metadata = {"model": name, "architecture": architecture} | _provenance(name, params, recipe, data, paths)
+    metadata["precision"] = engine.precision
+    with ExitStack() as stack:
+        saved = saver = None
+        if team.leads:
+            saved = stack.enter_context(SavedState(name, _fingerprint(metadata)).held())
+            saver = stack.enter_context(Saver(saved, params.runtime.save_every_seconds))
+        logbook = Logbook(run_folder(name) if team.leads else None, recipe.epochs)
+        fit = Fit(name, engine, recipe, logbook, saver, stop or Stop())
+        content = team.share(saved.read() if saved else None)
+        if content is not None:
+            fit.restore(parse(content))
+        if team.leads:
+            print(_first_line(fit, data), flush=True)
+        try:
+            with logbook:
+                fit.run(data.batches, data.validation, data.normalizer)
+        except NotFinite as fault:
+            raise InputError(_explain(fault, fit, metadata, paths)) from None
+        if not team.leads:
+            return Trained()
+        logbook.write_timing(engine.device, engine.precision, team.size)
+        trained = Trained(_write(name, fit, metadata, paths), saved)
+        if fit.stop.number:
+            raise Interrupted(fit.stop.number, " when its result was written")
+        return trained
+
+
+def _prepare(
+    name: str, params: Params, recipe: Train, paths: Paths, team: Team
+) -> tuple[Engine, TrainingData, dict[str, Any]]:
     device = choose_device(params.runtime.device)
     precision = choose_precision(recipe.precision, device)
     _refuse_idle(recipe, team)
@@ -60,44 +104,65 @@ def train(name: str, params: Params, paths: Paths | None = None) -> str:
     smallest = min(stop - start for start, stop in data.batches.bounds)
     refuse_lonely_values(model, data.summary["size"], smallest)
     model = team.synchronise(model)
-    engine = Engine(model, AdamW(model.parameters(), recipe.lr, recipe.weight_decay), device, precision, team)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    if team.leads:
-        together = f", {team.size} processes" if team.size > 1 else ""
-        print(
-            f"{name}: {parameters:,} parameters, {len(data.batches.plan):,} samples an epoch, {device.type}{together}, "
-            f"{precision}",
-            flush=True,
-        )
-    with Logbook(run_folder(name) if team.leads else None, recipe.epochs) as logbook:
-        stopping = fit(name, engine, data, recipe, logbook)
-        if not team.leads:
-            return ""
-        logbook.write_timing(device, precision, team.size)
+    optimizer = AdamW(model.parameters(), recipe.lr, recipe.weight_decay)
+    return Engine(model, optimizer, device, precision, team), data, architecture
 
+
+def _first_line(fit: Fit, data: TrainingData) -> str:
+    engine = fit.engine
+    together = f", {engine.team.size} processes" if engine.team.size > 1 else ""
+    place = f"; goes on in epoch {fit.epoch + 1} after {len(fit.totals)} steps" if fit.epoch or fit.totals else ""
+    return (
+        f"{fit.name}: {_count_parameters(engine.model):,} parameters, {len(data.batches.plan):,} samples an epoch, "
+        f"{engine.device.type}{together}, {engine.precision}{place}"
+    )
+
+
+def _count_parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _save_best(path: Path, stopping: EarlyStopping, metadata: dict[str, Any]) -> None:
+    valid = {"loss": stopping.best_loss, "dice": stopping.best_dice, "epoch": stopping.best_epoch + 1}
+    save_checkpoint(path, stopping.best_weights, metadata | {"valid": valid})
+
+
+def _write(name: str, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
+    """Write checkpoint, curves and metrics; returns one line about them."""
+    stopping, epochs = fit.stopping, len(fit.logbook.rows)
+    early = epochs < fit.recipe.epochs
     result = {
-        "epochs": len(logbook.rows),
+        "epochs": epochs,
         "best_epoch": stopping.best_epoch + 1,
         "best_valid_loss": stopping.best_loss,
         "best_valid_dice": stopping.best_dice,
-        "stopped_early": len(logbook.rows) < recipe.epochs,
-        "parameters": parameters,
+        "stopped_early": early,
+        "parameters": _count_parameters(fit.engine.model),
     }
-    metadata = (
-        {"model": name, "architecture": architecture}
-        | _provenance(name, params, recipe, data, paths)
-        | {
-            "precision": precision,
-            "valid": {"loss": stopping.best_loss, "dice": stopping.best_dice, "epoch": stopping.best_epoch + 1},
-        }
-    )
     checkpoint = paths.models / f"{name}.safetensors"
-    save_checkpoint(checkpoint, stopping.best_weights, metadata)
-    logbook.write_curves(paths.metrics / "curves" / f"{name}.csv")
+    _save_best(checkpoint, stopping, metadata)
+    fit.logbook.write_curves(paths.metrics / "curves" / f"{name}.csv")
     write_json(paths.metrics / f"train_{name}.json", {name: {"train": result}})
     return (
         f"{checkpoint}: valid Dice {stopping.best_dice:.4f}, valid loss {stopping.best_loss:.4f}, from epoch "
-        f"{result['best_epoch']} of {result['epochs']}{' (stopped early)' if result['stopped_early'] else ''}"
+        f"{result['best_epoch']} of {epochs}{' (stopped early)' if early else ''}"
+    )
+
+
+def _explain(fault: NotFinite, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
+    """One line about a loss that is not finite; the best weights so far are saved where it says."""
+    names = [row["name"] for row in read_samples(paths.processed, fault.split)]
+    listed = ", ".join(names[row] for row in fault.rows[:NAMED])
+    more = f" and {len(fault.rows) - NAMED} more" if len(fault.rows) > NAMED else ""
+    kept = "no epoch was finished before"
+    if fit.stopping.best_weights:
+        place = run_folder(fit.name) / "best.safetensors"
+        kept = f"the best weights so far, of epoch {fit.stopping.best_epoch + 1}, are in {place}"
+        if fit.engine.team.leads:
+            _save_best(place, fit.stopping, metadata)
+    return (
+        f"{fit.name}, epoch {fault.epoch + 1}, step {fault.step + 1} of {fault.split}: the loss is no longer finite, "
+        f"with the samples {listed}{more}; lower train.lr, or set train.precision to fp32; {kept}"
     )
 
 
@@ -109,36 +174,6 @@ def create(name: str, params: Params) -> tuple[nn.Module, dict[str, Any]]:
     if section.get("pretrained"):
         model.load_imagenet_encoder()
     return model, architecture
-
-
-def fit(name: str, engine: Engine, data: TrainingData, recipe: Train, logbook: Logbook) -> EarlyStopping:
-    """Train until ``recipe.epochs`` or ``recipe.patience`` is reached; returns the best weights with their scores."""
-    stopping = EarlyStopping(recipe.patience)
-    validation_batches = partial(
-        plain_batches, data.validation, data.normalizer, batch_size=recipe.batch_size, device=engine.device
-    )
-    part = engine.team.part
-    for epoch in range(recipe.epochs):
-        start = time.perf_counter()
-        train_loss, train_dice = engine.train(
-            data.batches.epoch(epoch), steps=len(data.batches), label=f"{name} epoch {epoch + 1}/{recipe.epochs}"
-        )
-        seconds = time.perf_counter() - start
-        valid_loss, valid_dice = engine.validate(validation_batches(part=part))
-        if not (math.isfinite(train_loss) and math.isfinite(valid_loss)):
-            raise InputError(
-                f"{name}, epoch {epoch + 1}: the loss is no longer finite (training {train_loss}, validation "
-                f"{valid_loss}); lower train.lr, or set train.precision to fp32"
-            )
-        best = stopping.update(epoch, valid_loss, valid_dice, engine.model)
-        rate = engine.optimizer.param_groups[0]["lr"]
-        row = (epoch + 1, train_loss, valid_loss, train_dice, valid_dice, rate)
-        logbook.epoch(row, images=len(data.batches.plan), seconds=seconds, best=best)
-        if best and engine.team.leads:
-            logbook.pictures(epoch + 1, data.validation, engine.predict(next(validation_batches())))
-        if stopping.should_stop(epoch):
-            break
-    return stopping
 
 
 def _open_data(params: Params, recipe: Train, paths: Paths, device: torch.device, team: Team) -> TrainingData:
@@ -197,6 +232,11 @@ def data_fingerprint(summary: dict[str, Any], plan: Path) -> str:
     """SHA-256 over the digests of the packed arrays and the plan."""
     parts = [split[key] for split in summary["splits"].values() for key in ("images_sha256", "masks_sha256")]
     return hashlib.sha256("\n".join([*parts, digest(plan)]).encode()).hexdigest()
+
+
+def _fingerprint(metadata: dict[str, Any]) -> str:
+    """SHA-256 of all that decides a training's result, which is what its checkpoint says of itself."""
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 def code_fingerprint() -> str:

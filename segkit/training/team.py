@@ -43,6 +43,25 @@ class Team:
             dist.all_reduce(tensor)
         return tensor
 
+    def highest(self, number: int) -> int:
+        """The highest of all processes' numbers, the same in each; no device is waited for."""
+        if self.size == 1:
+            return number
+        tensor = torch.tensor(number)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return int(tensor)
+
+    def share(self, content: bytes | None) -> bytes | None:
+        """The leading process's bytes, in all."""
+        if self.size == 1:
+            return content
+        size = self.highest(-1 if content is None else len(content))
+        if size < 0:
+            return None
+        shared = torch.frombuffer(bytearray(content or size), dtype=torch.uint8)
+        dist.broadcast(shared, src=0)
+        return shared.numpy().tobytes()
+
     def network(self, model: nn.Module, device: torch.device) -> nn.Module:
         """``model`` as training calls it: with gradients averaged over the team while they are computed."""
         if self.size == 1:

@@ -98,13 +98,13 @@ def test_auto_takes_every_gpu_and_one_process_without_any(monkeypatch, device, d
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(launch, "choose_device", lambda name: torch.device("cuda" if gpus else "cpu"))
-    assert launch.how_many(Runtime(device, Count(devices), 0), 15) == count
+    assert launch.how_many(Runtime(device, Count(devices), 0, 300), 15) == count
 
 
 def test_auto_leaves_gpus_idle_that_would_have_no_sample(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     monkeypatch.setattr(launch, "choose_device", lambda name: torch.device("cuda"))
-    assert launch.how_many(Runtime("auto", Count(0), 0), batch_size=3) == 3
+    assert launch.how_many(Runtime("auto", Count(0), 0, 300), batch_size=3) == 3
 
 
 def test_one_gpu_for_several_processes_is_refused(monkeypatch):
@@ -124,16 +124,17 @@ def test_more_gpus_than_there_are_is_refused(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(launch, "choose_device", torch.device)
     with pytest.raises(InputError, match=rf"runtime\.devices: 3 asked for, but {device} means [12] here"):
-        launch.how_many(Runtime(device, Count(3), 0), 15)
+        launch.how_many(Runtime(device, Count(3), 0, 300), 15)
 
 
 def test_a_process_that_is_killed_ends_the_training_with_one_line(project, capfd, monkeypatch):
-    def spawn(*_args, **_options):
-        raise launch.processes.ProcessExitedException(
-            "x", error_index=1, error_pid=1, exit_code=-9, signal_name="SIGKILL"
-        )
+    class Helpers:
+        def join(self, timeout):
+            raise launch.processes.ProcessExitedException(
+                "x", error_index=1, error_pid=1, exit_code=-9, signal_name="SIGKILL"
+            )
 
-    monkeypatch.setattr(launch.processes, "spawn", spawn)
+    monkeypatch.setattr(launch.processes, "spawn", lambda *_args, **_options: Helpers())
     assert run_command("train_unet", lambda: launch.train("unet", small_params(runtime__devices=2))) == 2
     assert "process 1 of 2 was ended by SIGKILL" in capfd.readouterr().err
 

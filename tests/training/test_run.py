@@ -1,5 +1,6 @@
 """A whole training on a tiny set: what it writes, and that it writes the same again."""
 
+import copy
 import csv
 import json
 import shutil
@@ -11,15 +12,16 @@ import segkit
 from segkit.command import run_command
 from segkit.data.batches import plain_batches
 from segkit.data.normalize import Normalizer
-from segkit.data.packed import open_split
-from segkit.data.plan import read_plan
+from segkit.data.packed import open_split, read_samples
+from segkit.data.plan import order, read_plan
 from segkit.errors import InputError
 from segkit.files import digest, read_json
 from segkit.models.checkpoint import load_checkpoint
 from segkit.training.device import choose_precision
+from segkit.training.launch import train
 from segkit.training.logbook import CURVE_COLUMNS
-from segkit.training.loop import Engine
-from segkit.training.run import create, train
+from segkit.training.loop import Engine, Totals
+from segkit.training.run import create
 from tests.tiny import make_project, small_params
 
 CPU = torch.device("cpu")
@@ -136,13 +138,13 @@ def test_the_weights_kept_are_those_of_the_lowest_validation_loss(project, monke
 
     def validate(engine, batches):
         weights.append({name: tensor.clone() for name, tensor in engine.model.state_dict().items()})
-        return losses[len(weights) - 1], 0.1 * len(weights)
+        return Totals([torch.tensor([losses[len(weights) - 1], 0.1 * len(weights)])], [torch.tensor([1, 1])])
 
     monkeypatch.setattr(Engine, "validate", validate)
     train("unet", small_params(train__epochs=5, train__patience=2))
     result = read_json(project / "metrics/train_unet.json")["unet"]["train"]
     assert (result["epochs"], result["best_epoch"], result["stopped_early"]) == (4, 2, True)
-    assert (result["best_valid_loss"], result["best_valid_dice"]) == (0.5, 0.2)
+    assert (result["best_valid_loss"], result["best_valid_dice"]) == pytest.approx((0.5, 0.2))
     assert len(curves(project)) == 4
     saved = load_checkpoint(project / "models/unet.safetensors").model.state_dict()
     assert all(torch.equal(saved[name], tensor) for name, tensor in weights[1].items())
@@ -156,7 +158,7 @@ def test_the_saved_network_has_the_validation_loss_that_was_written(project):
     engine = Engine(checkpoint.model, None, CPU, "fp32")
     normalizer = Normalizer.from_metadata(checkpoint.metadata["normalize"])
     valid = open_split(project / "data/processed", "valid")
-    loss, dice = engine.validate(plain_batches(valid, normalizer, batch_size=1, device=CPU))
+    loss, dice = engine.validate(plain_batches(valid, normalizer, batch_size=1, device=CPU)).means()
     assert checkpoint.metadata["valid"]["loss"] == pytest.approx(loss, rel=1e-4)
     assert checkpoint.metadata["valid"]["dice"] == pytest.approx(dice, rel=1e-4)
 
@@ -207,14 +209,43 @@ def test_a_training_that_diverges_is_one_line_and_leaves_no_checkpoint(project, 
     assert run_command("train_unet", lambda: train("unet", small_params())) == 2
     line = capsys.readouterr().err
     assert line.count("\n") == 1
-    assert line.startswith("train_unet: unet, epoch 1: the loss is no longer finite (training nan, validation nan)")
+    assert line.startswith("train_unet: unet, epoch 1, step 1 of train: the loss is no longer finite, with the sample")
+    assert "no epoch was finished before" in line
     assert not (project / "models").exists()
 
 
-def test_a_validation_that_diverges_is_refused_too(project, monkeypatch):
-    monkeypatch.setattr(Engine, "validate", lambda engine, batches: (float("inf"), 0.0))
-    with pytest.raises(InputError, match=r"epoch 1: the loss is no longer finite \(training 0\.\d+, validation inf\)"):
-        train("unet", small_params())
+def test_a_step_that_diverges_is_named_with_its_samples_and_the_best_weights_are_kept(project, monkeypatch):
+    count, validated = Engine._count, []
+
+    def validate(engine, batches):
+        validated.append(copy.deepcopy(engine.model.state_dict()))
+        return Totals([torch.tensor([1.0, 0.5])], [torch.tensor([1, 1])])
+
+    def poisoned(engine, totals, loss, *rest):
+        count(engine, totals, loss * float("inf") if validated and len(totals) == 4 else loss, *rest)
+
+    monkeypatch.setattr(Engine, "validate", validate)
+    monkeypatch.setattr(Engine, "_count", poisoned)
+    with pytest.raises(InputError) as caught:
+        train("unet", small_params(train__epochs=5))
+    names = [row["name"] for row in read_samples(project / "data/processed", "train")]
+    plan = read_plan(project / "data/augmented/plan.csv", len(names))
+    rows = plan.source_rows[order(plan, seed=0, epoch=1)[16:20]]
+    assert "unet, epoch 2, step 5 of train: the loss is no longer finite, with the samples " in str(caught.value)
+    assert ", ".join(names[row] for row in rows) in str(caught.value)
+    assert "the best weights so far, of epoch 1, are in" in str(caught.value)
+    best = load_checkpoint(project / "runs/workspace/unet/best.safetensors")
+    assert best.metadata["valid"]["epoch"] == 1
+    assert all(torch.equal(tensor, validated[0][name]) for name, tensor in best.model.state_dict().items())
+    assert not (project / "models").exists()
+
+
+def test_a_validation_that_diverges_is_named_with_its_samples(project, monkeypatch):
+    bad = [torch.tensor([0.0, 1.0]), torch.tensor([float("inf"), 0.0])]
+    monkeypatch.setattr(Engine, "validate", lambda engine, batches: Totals(bad, [torch.tensor([1, 1])] * 2))
+    last = read_samples(project / "data/processed", "valid")[1]["name"]
+    with pytest.raises(InputError, match=rf"epoch 1, step 2 of valid: the loss is no longer finite, .* {last};"):
+        train("unet", small_params(train__batch_size=1))
 
 
 def test_a_batch_too_small_for_batch_normalisation_is_refused_before_training(project):

@@ -1,0 +1,133 @@
+"""Epoch after epoch until it is enough, saved on the way, so that a killed run goes on where it was."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from segkit.data.batches import Batch, TrainingBatches, plain_batches
+from segkit.data.normalize import Normalizer
+from segkit.data.packed import Split
+from segkit.interrupts import Interrupted, Stop
+from segkit.params import Train
+from segkit.training.logbook import Logbook
+from segkit.training.loop import EarlyStopping, Engine, Totals
+from segkit.training.state import Saver
+
+
+@dataclass
+class NotFinite(Exception):
+    """A loss is NaN or infinite. ``rows``: of the samples of that step in ``split``; epoch and step from 0."""
+
+    split: str
+    epoch: int
+    step: int
+    rows: list[int]
+
+
+class Fit:
+    """One training: all that changes on its way, and nothing else.
+
+    ``saver``: None where another process of the team saves.
+    """
+
+    def __init__(
+        self, name: str, engine: Engine, recipe: Train, logbook: Logbook, saver: Saver | None, stop: Stop
+    ) -> None:
+        self.name, self.engine, self.recipe, self.logbook = name, engine, recipe, logbook
+        self.saver, self.stop = saver, stop
+        self.stopping = EarlyStopping(recipe.patience)
+        self.epoch, self.totals = 0, Totals()
+
+    def run(self, batches: TrainingBatches, validation: Split, normalizer: Normalizer) -> EarlyStopping:
+        """Train until ``recipe.epochs`` or ``recipe.patience`` is reached; returns the best weights with their scores.
+
+        Raises NotFinite, Interrupted when the state is saved, and OSError where it cannot be saved.
+        """
+        held_out = partial(
+            plain_batches, validation, normalizer, batch_size=self.recipe.batch_size, device=self.engine.device
+        )
+        while self.epoch < self.recipe.epochs and not self.stopping.should_stop(self.epoch - 1):
+            first, start = len(self.totals), time.perf_counter()
+            self._train(batches)
+            images, seconds = len(batches.plan) - batches.start(first), time.perf_counter() - start
+            valid = self.engine.validate(self._watched(held_out(part=self.engine.team.part)))
+            self._check_validation(valid, len(validation))
+            best = self._record(valid, images, seconds)
+            if best and self.engine.team.leads:
+                self.logbook.pictures(self.epoch + 1, validation, self.engine.predict(next(held_out())))
+            self.epoch, self.totals = self.epoch + 1, Totals()
+            if self.saver:
+                self.saver.save(self.state())
+            self._leave_if_asked()
+        if self.saver:
+            self.saver.wait()
+        return self.stopping
+
+    def state(self) -> dict[str, Any]:
+        """All that ``restore`` needs; tensors that training goes on to change."""
+        return {
+            "model": dict(self.engine.model.state_dict()),
+            "optimizer": self.engine.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "totals": self.totals.state(),
+            "stopping": vars(self.stopping),
+            "logbook": self.logbook.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where ``state`` was taken."""
+        self.engine.model.load_state_dict(state["model"])
+        self.engine.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.totals = state["epoch"], Totals.restore(state["totals"], self.engine.device)
+        self.stopping = EarlyStopping(**state["stopping"])
+        self.logbook.restore(state["logbook"])
+
+    def _train(self, batches: TrainingBatches) -> None:
+        """The rest of this epoch."""
+        rest = batches.epoch(self.epoch, first=len(self.totals))
+        label = f"{self.name} epoch {self.epoch + 1}/{self.recipe.epochs}"
+        with closing(self.engine.steps(rest, self.totals, steps=len(batches), label=label)) as steps:
+            for done in steps:
+                if self.engine.device.type == "cpu":  # a GPU would have to be waited for
+                    self._check_training(batches, since=done - 1)
+                if self.saver and self.saver.due():
+                    self._check_training(batches)
+                    self.saver.save(self.state())
+                self._leave_if_asked()
+        self._check_training(batches)
+
+    def _check_training(self, batches: TrainingBatches, since: int = 0) -> None:
+        if (step := self.totals.strange_step(since)) is not None:
+            raise NotFinite("train", self.epoch, step, batches.source_rows(self.epoch, step).tolist())
+
+    def _check_validation(self, valid: Totals, samples: int) -> None:
+        if (step := valid.strange_step()) is not None:
+            size = self.recipe.batch_size
+            raise NotFinite("valid", self.epoch, step, list(range(samples))[step * size :][:size])
+
+    def _record(self, valid: Totals, images: int, seconds: float) -> bool:
+        """Take the epoch's result down; returns whether it is the best so far."""
+        (train_loss, train_dice), (valid_loss, valid_dice) = self.totals.means(), valid.means()
+        best = self.stopping.update(self.epoch, valid_loss, valid_dice, self.engine.model)
+        rate = self.engine.optimizer.param_groups[0]["lr"]
+        row = (self.epoch + 1, train_loss, valid_loss, train_dice, valid_dice, rate)
+        self.logbook.epoch(row, images=images, seconds=seconds, best=best)
+        return best
+
+    def _watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self._leave_if_asked()
+            yield batch
+
+    def _leave_if_asked(self) -> None:
+        """Between two steps: end this process, with its state saved, if a signal asked any of the team to."""
+        number = self.engine.team.highest(self.stop.number)
+        if not number:
+            return
+        if self.saver:
+            self.saver.save(self.state())
+            self.saver.wait()
+        raise Interrupted(number, f" in epoch {self.epoch + 1} after {len(self.totals)} steps, and its state is saved")

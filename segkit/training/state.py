@@ -1,0 +1,133 @@
+"""The state of a training that is not finished: written beside the work, read by the next run of the same training.
+
+A training is known by its fingerprint, of configuration, data and code, so another one never finds this state.
+"""
+
+import hashlib
+import io
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from segkit.files import atomic_write, remove
+from segkit.lock import hold, is_held
+from segkit.workspace import kept
+
+KEEP = 3  # unfinished trainings of one network, besides those that run
+DIGEST = hashlib.sha256().digest_size
+
+
+class SavedState:
+    """One file, ``.segkit/training/NAME-FINGERPRINT.state``: what ``torch.save`` writes, then its SHA-256."""
+
+    def __init__(self, name: str, fingerprint: str) -> None:
+        self.path = kept() / "training" / f"{name}-{fingerprint[:16]}.state"
+        self.lock = kept() / "locks" / self.path.stem
+        self._what = f"the training of {name} with these parameters"
+
+    @contextmanager
+    def held(self) -> Iterator["SavedState"]:
+        """Let no other process use it meanwhile (else InputError), and forget all but the latest of other trainings."""
+        with hold(self.lock, self._what):
+            self._prune()
+            yield self
+
+    def read(self) -> bytes | None:
+        """What was saved, or None; a damaged file is named, and counts as none: the run is then made from the start."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        if len(content) > DIGEST and hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]:
+            return content[:-DIGEST]
+        print(f"{self.path} is damaged; this training begins anew", flush=True)
+        return None
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Write tensors and plain values, nested in dicts and lists, whole or not at all."""
+        with atomic_write(self.path) as file:
+            hashing = _Hashing(file)
+            torch.save(state, hashing)
+            file.write(hashing.sha256.digest())
+
+    def remove(self) -> None:
+        """Forget it, unless another process has taken it over."""
+        if not is_held(self.lock):
+            remove(self.path)
+
+    def _prune(self) -> None:
+        name = self.path.name.rpartition("-")[0]
+        others = [path for path in self.path.parent.glob(f"{name}-*.state") if path != self.path]
+        free = [path for path in others if not is_held(self.lock.with_name(path.stem))]
+        for path in sorted(free, key=lambda path: path.stat().st_mtime)[:-KEEP]:
+            remove(path)
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """What ``SavedState.write`` was given, with tensors on the CPU; only tensors and plain values are read."""
+    return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+
+
+class Saver:
+    """Writes states while the training goes on, one at a time; says when the next is due."""
+
+    def __init__(self, saved: SavedState, seconds: float) -> None:
+        self._saved, self._seconds = saved, seconds
+        self._pool = ThreadPoolExecutor(1)
+        self._running: Future | None = None
+        self._last = time.monotonic()
+
+    def __enter__(self) -> "Saver":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+
+    def due(self) -> bool:
+        """Whether ``seconds`` have passed since the last one."""
+        return time.monotonic() - self._last >= self._seconds
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Take a copy of ``state`` and write it in the background.
+
+        Raises OSError where the one before could not be written.
+        """
+        self.wait()
+        self._running = self._pool.submit(self._saved.write, snapshot(state))
+        self._last = time.monotonic()
+
+    def wait(self) -> None:
+        """Wait until the last one is on the disk; raises OSError where it could not be written."""
+        if self._running:
+            running, self._running = self._running, None
+            running.result()
+
+
+def snapshot(state: Any) -> Any:
+    """A copy on the CPU that later steps do not change."""
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {key: snapshot(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [snapshot(value) for value in state]
+    return state
+
+
+class _Hashing:
+    """A file that ``torch.save`` writes to, and the digest of what it wrote."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
