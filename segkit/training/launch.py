@@ -139,15 +139,17 @@ def _group(device: torch.device, **where: Any) -> Iterator[None]:
 
 
 def _as_member(work: Callable[[], Trained]) -> Trained:
-    """Call ``work``. Bad input and signals meet all processes alike, so one on each machine speaks; the others wait to
-    be ended with it, and speak too if they are not."""
+    """Call ``work``. Bad input, signals and the loss of a member meet all processes alike, so one on each machine
+    speaks; the others wait to be ended with it, and speak too if they are not."""
+    speaks = os.environ.get("LOCAL_RANK", "0") == "0"
     try:
-        return work()
+        try:
+            return work()
+        except (InputError, OSError, RuntimeError):
+            if not speaks:
+                time.sleep(SILENT_SECONDS)
+            raise
     except Interrupted as interrupted:
-        if os.environ.get("LOCAL_RANK", "0") != "0":
-            sys.exit(interrupted.status)
-        raise
-    except (InputError, OSError, torch.OutOfMemoryError):
-        if os.environ.get("LOCAL_RANK", "0") != "0":
-            time.sleep(SILENT_SECONDS)
-        raise
+        if speaks:
+            raise
+        sys.exit(interrupted.status)
