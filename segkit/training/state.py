@@ -89,8 +89,9 @@ class Saver:
         self._pool.shutdown()
 
     def due(self) -> bool:
-        """Whether ``seconds`` have passed since the last one."""
-        return time.monotonic() - self._last >= self._seconds
+        """Whether ``seconds`` have passed since the last one, which is written by now, so that nothing need wait."""
+        idle = self._running is None or self._running.done()
+        return idle and time.monotonic() - self._last >= self._seconds
 
     def save(self, state: dict[str, Any]) -> None:
         """Take a copy of ``state`` and write it in the background.
