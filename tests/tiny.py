@@ -82,6 +82,19 @@ def options(size: tuple[int, int] = (32, 32), **changes: str) -> Preprocess:
     )
 
 
+def usable(model: str, architecture: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The least metadata that a checkpoint can be used with, and ``more``."""
+    needed = {
+        "model": model,
+        "architecture": architecture,
+        "input_size": [32, 32],
+        "normalize": {"kind": "image", "mean": [], "std": []},
+        "threshold": 0.5,
+        "border": "foreground",
+    }
+    return needed | more
+
+
 def pet(number: int, width: int = 40, height: int = 30) -> tuple[Image.Image, Image.Image]:
     """A warm disc on a cold noisy ground, and its trimap: 1 disc, 3 rim, 2 ground."""
     numbers = np.random.default_rng(number)
