@@ -169,7 +169,7 @@ def read(kind: Any, value: Any, path: str, faults: list[str], names: dict[str, s
 
 _MEANINGS = {int: "a whole number", bool: "true or false", str: "a text", dict: "a mapping of keys"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # no path, address or name holds them
-_MANY = 20  # unknown keys of one section that are named
+_MANY = 10  # unknown keys of one section that are named
 
 
 def _read_list(kinds: tuple, value: Any, path: str, faults: list[str]) -> tuple | None:

@@ -60,6 +60,11 @@ def changed(changes: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
+def spelled(path: str, spelling: str) -> str:
+    """The text of a params.yaml with this spelling of the value of ``"train.lr"`` or another key."""
+    return yaml.safe_dump(changed({path: "HERE"})).replace("HERE", spelling)
+
+
 def small_params(**changes: Any) -> Params:
     """Parameters for a training of seconds on the CPU; ``train__lr=1`` sets ``train.lr``."""
     small = {
