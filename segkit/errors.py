@@ -7,3 +7,10 @@ class InputError(Exception):
     The message is one line: what is wrong, where, and how to mend it. Commands print it to stderr and
     leave with exit code 2 (see ``segkit.command``).
     """
+
+
+def brief(text: object, limit: int = 100) -> str:
+    """What a message quotes of a ``text`` from outside: one printable line of at most ``limit`` characters."""
+    line = " ".join(str(text).split())
+    line = line if len(line) <= limit else line[: limit - 3] + "..."
+    return "".join(character if character.isprintable() else "?" for character in line)

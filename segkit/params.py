@@ -11,13 +11,18 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-
 from segkit.errors import InputError
-from segkit.schema import Count, Loader, Matching, Size, Within, read
+from segkit.schema import Count, Matching, Size, Within, key_name, read, read_yaml
+
+MAX_BYTES = 100_000  # of params.yaml; fifty times what it has
+MAX_FAULTS = 20  # named in one message
 
 PositiveInt = Annotated[int, Within(low=1, high=2**31 - 1)]
 Seed = Annotated[int, Within(low=0, high=2**63 - 1)]
+Width = Annotated[int, Within(low=1, high=1024)]
+Threshold = Annotated[float, Within(above=0, high=1)]
+Normalization = Literal["image", "dataset", "imagenet"]
+Border = Literal["foreground", "background", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,12 @@ class Synthetic:
     test_share: Annotated[float, Within(above=0, high=0.9)]
     min_side: Annotated[int, Within(low=48, high=4096)]
     max_side: Annotated[int, Within(low=48, high=4096)]
+
+    def faults(self) -> list[str]:
+        """What contradicts itself."""
+        if None not in (self.min_side, self.max_side) and self.min_side > self.max_side:
+            return ["min_side: must not exceed max_side"]
+        return []
 
 
 @dataclass(frozen=True)
@@ -54,14 +65,22 @@ class Data:
     oxford_pet: OxfordPet
     folder: Folder
 
+    def faults(self) -> list[str]:
+        """What the chosen source lacks."""
+        if self.source == "folder" and self.folder and "" in (self.folder.images, self.folder.masks):
+            return ["folder: set images and masks to the two folders"]
+        if self.source == "oxford_pet" and self.oxford_pet and self.oxford_pet.urls == ():
+            return ["oxford_pet.urls: needs at least one address"]
+        return []
+
 
 @dataclass(frozen=True)
 class Preprocess:
     """``preprocess``: network input size, what the trimap's border becomes, what to do with bad files."""
 
     size: Size
-    normalize: Literal["image", "dataset", "imagenet"]
-    border: Literal["foreground", "background", "ignore"]
+    normalize: Normalization
+    border: Border
     on_bad: Literal["fail", "skip"]
 
 
@@ -71,6 +90,15 @@ class Augment:
 
     type: Literal["combine", "flip"]
     n_aug: Annotated[int, Within(low=0, high=1000)]
+
+    def faults(self) -> list[str]:
+        """What contradicts itself."""
+        if self.type == "flip" and self.n_aug is not None and self.n_aug > 2:
+            return [
+                f"n_aug: flip makes at most 2 copies (horizontal, vertical), not {self.n_aug}; lower it or set "
+                "augment.type to combine"
+            ]
+        return []
 
 
 @dataclass(frozen=True)
@@ -89,7 +117,7 @@ class Train:
 class UNet:
     """``unet``: channels of the first level; the recipe with this model's overrides applied."""
 
-    width: Annotated[int, Within(low=1, high=1024)]
+    width: Width
     train: Train
 
 
@@ -105,7 +133,7 @@ class ResNet34UNet:
 class Evaluate:
     """``evaluate``: foreground probability from which a pixel is predicted as foreground."""
 
-    threshold: Annotated[float, Within(above=0, high=1)]
+    threshold: Threshold
 
 
 @dataclass(frozen=True)
@@ -139,28 +167,48 @@ MODEL_NAMES = ("unet", "resnet34_unet")
 def load(path: str | Path = "params.yaml") -> Params:
     """Read and check ``path``.
 
-    Raises InputError that names every fault: unreadable file, YAML error, unknown or missing key, wrong
-    type, impossible value.
+    Raises InputError that names every fault: unreadable or empty file, YAML error, key that stands twice, unknown or
+    missing key, wrong type, impossible value.
     """
     path = Path(path)
+    faults: list[str] = []
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+        raw = read_yaml(_text(path), faults)
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    if raw is None:
+        raise InputError(f"{path} is empty; get it back with 'git checkout {path}'")
+    return parse(raw, str(path), faults)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+            raise InputError(f"{path} is no file; move it away, then 'git checkout {path}'")
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run from the repository's root, or 'git checkout {path}'") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no text, or no such date
-        raise InputError(f"{path} cannot be read: {error}") from None
-    return parse(raw, str(path))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; mend it, or 'git checkout {path}'") from None
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path} has more than {MAX_BYTES:,} bytes; get it back with 'git checkout {path}'")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} cannot be read: byte {error.start} is not UTF-8; save it as UTF-8") from None
 
 
-def parse(raw: Any, where: str = "params.yaml") -> Params:
-    """Check a nested dict and return it as ``Params``; raises InputError with all faults in one line."""
-    faults: list[str] = []
-    params = read(Params, _with_overrides(raw), "", faults)
-    faults = [fault for fault in faults if not _is_inherited(fault, raw)]
-    if not faults:
-        faults += _inconsistencies(params)
-    if faults:
-        raise InputError(f"{where}: {'; '.join(faults)}")
+def parse(raw: Any, where: str = "params.yaml", faults: list[str] | None = None) -> Params:
+    """Check a nested dict and return it as ``Params``; raises InputError with all faults in one line, those that the
+    caller found before included."""
+    found: list[str] = []
+    params = read(Params, _with_overrides(raw), "", found)
+    found = [*(faults or []), *(fault for fault in found if not _is_inherited(fault, raw))]
+    if len(found) > MAX_FAULTS:
+        found[MAX_FAULTS:] = [f"and {len(found) - MAX_FAULTS:,} more faults"]
+    if found:
+        raise InputError(f"{where}: {'; '.join(found)}")
     return params
 
 
@@ -181,24 +229,7 @@ def _is_inherited(fault: str, raw: Any) -> bool:
     model, _, rest = fault.partition(".train.")
     if model not in MODEL_NAMES or not rest:
         return False
-    return not any(rest.startswith(f"{key}: ") for key in raw[model].get("train") or {})
-
-
-def _inconsistencies(params: Params) -> list[str]:
-    """Faults that show only between keys."""
-    faults = []
-    if params.augment.type == "flip" and params.augment.n_aug > 2:
-        faults.append(
-            f"augment.n_aug: flip makes at most 2 copies (horizontal, vertical), not {params.augment.n_aug}; "
-            "lower it or set augment.type to combine"
-        )
-    if params.data.synthetic.min_side > params.data.synthetic.max_side:
-        faults.append("data.synthetic.min_side: must not exceed data.synthetic.max_side")
-    if params.data.source == "folder" and not (params.data.folder.images and params.data.folder.masks):
-        faults.append("data.folder: set images and masks to the two folders")
-    if params.data.source == "oxford_pet" and not params.data.oxford_pet.urls:
-        faults.append("data.oxford_pet.urls: needs at least one address")
-    return faults
+    return not any(rest.startswith(f"{key_name(key)}: ") for key in raw[model].get("train") or {})
 
 
 def refuse_edited(before: Params, keys: Sequence[str]) -> None:

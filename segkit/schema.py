@@ -1,4 +1,4 @@
-"""Read YAML into dataclasses: types and limits from annotations, all faults collected, none of them fatal here."""
+"""Read YAML or JSON into dataclasses: types and limits from annotations, all faults collected, none fatal here."""
 
 import dataclasses
 import difflib
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
+
+from segkit.errors import brief
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Within:
         bounds = [f"at least {self.low:g}"] if self.low > -math.inf else []
         bounds += [f"above {self.above:g}"] if self.above > -math.inf else []
         bounds += [f"at most {self.high:g}"] if self.high < math.inf else []
-        return f"must be {' and '.join(bounds)}, not {value!r}"
+        return f"must be {' and '.join(bounds)}, not {_shown(value)}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Matching:
 
     def fault(self, value: str) -> str | None:
         """What is wrong with ``value``, or None."""
-        return None if re.fullmatch(self.pattern, value) else f"must be {self.meaning}, not {value!r}"
+        return None if re.fullmatch(self.pattern, value) else f"must be {self.meaning}, not {_shown(value)}"
 
 
 class Size(tuple):
@@ -50,31 +52,85 @@ class Count(int):
     """A whole number of things, written in YAML as an int or as ``auto``, which is 0."""
 
 
-class Loader(yaml.SafeLoader):
-    """YAML 1.1 reads ``1e-4`` as a string; this loader reads it as the float that everybody means.
+def read_yaml(text: str, faults: list[str]) -> Any:
+    """The dicts, lists and scalars that ``text`` spells, None where it spells nothing; keys are texts.
 
-    Of two equal keys YAML keeps the last; this loader refuses them.
+    Plain scalars mean what DVC, that is YAML 1.2, takes them for: ``1e-4`` is a number, ``yes`` and ``1:30`` are
+    texts. ``010`` is one too, as nobody knows which number it is. Aliases and tags, which make bombs and objects, are
+    refused. Keys that stand twice are appended to ``faults``. Raises ValueError with one line where ``text`` is not
+    such YAML.
     """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key, (key_node, _) in zip(keys, node.value, strict=True):
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+    try:
+        node = yaml.compose(text, Loader=_Composer)
+        return None if node is None else _value(node, "", faults)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(place + brief(f"{error.context or ''} {error.problem or ''}", 200)) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: an escape beyond Unicode
+        raise ValueError(brief(error, 200)) from None
 
 
-def read(kind: Any, value: Any, path: str, faults: list[str]) -> Any:
-    """Turn ``value`` into ``kind``; append what is wrong to ``faults`` and then return None."""
+class _Composer(yaml.SafeLoader):
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.tag:
+            what = "an alias (*name)" if isinstance(event, yaml.AliasEvent) else "a tag (!name)"
+            problem = f"{what} is not read here; write out what is meant, in quotes if it is a text"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+
+_PLAIN = [
+    (re.compile(r"|~|null|Null|NULL"), lambda text: None),
+    (re.compile(r"true|True|TRUE|false|False|FALSE"), lambda text: text.lower() == "true"),
+    (re.compile(r"[-+]?(0|[1-9](_?[0-9])*)"), int),
+    (re.compile(r"[-+]?(?=.*[.eE])([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"), float),
+]
+_LONGEST_NUMBER = 400  # characters
+
+
+def _value(node: yaml.Node, path: str, faults: list[str]) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, f"{path}[{number}]", faults) for number, item in enumerate(node.value)]
+    if isinstance(node, yaml.ScalarNode):
+        if node.style is None and len(node.value) <= _LONGEST_NUMBER:
+            for pattern, make in _PLAIN:
+                if pattern.fullmatch(node.value):
+                    return make(node.value)
+        return node.value
+    mapping = {}
+    for key_node, item in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(problem="a key must be a text", problem_mark=key_node.start_mark)
+        key = key_node.value
+        place = f"{path}.{key_name(key)}" if path else key_name(key)
+        if key in mapping:
+            faults.append(f"{place}: stands twice, again in line {key_node.start_mark.line + 1}")
+        mapping[key] = _value(item, place, faults)
+    return mapping
+
+
+def key_name(key: object) -> str:
+    """A key as it stands in a message."""
+    return brief(key, 60) or "''"
+
+
+def _shown(value: Any) -> str:
+    return brief(repr(value))
+
+
+def read(kind: Any, value: Any, path: str, faults: list[str], names: dict[str, str] | None = None) -> Any:
+    """Turn ``value`` into ``kind``; append what is wrong to ``faults`` and then return None, or for a dataclass one
+    with None for each key at fault.
+
+    A dataclass may have a method ``faults() -> list[str]`` for what does not fit together in it; it must bear None.
+    ``names``: the full path of each known key by its last name, to say where a misplaced one belongs.
+    """
     if dataclasses.is_dataclass(kind):
-        return _read_section(kind, value, path, faults)
+        return _read_section(kind, value, path, faults, names)
     if get_origin(kind) is Annotated:
         base, *limits = get_args(kind)
         value = read(base, value, path, faults)
@@ -84,51 +140,86 @@ def read(kind: Any, value: Any, path: str, faults: list[str]) -> Any:
     if get_origin(kind) is Literal:
         if value in get_args(kind) and isinstance(value, str):
             return value
-        near = difflib.get_close_matches(str(value), get_args(kind), 1)
+        near = difflib.get_close_matches(brief(value), get_args(kind), 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        faults.append(f"{path}: must be one of {', '.join(get_args(kind))}, not {value!r}{hint}")
+        faults.append(f"{path}: must be one of {', '.join(get_args(kind))}, not {_shown(value)}{hint}")
     elif get_origin(kind) is tuple:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        faults.append(f"{path}: must be a list of texts, not {value!r}")
+        return _read_list(get_args(kind), value, path, faults)
     elif kind is Size:
         sides = value if isinstance(value, list) else [value, value]
         if len(sides) == 2 and all(type(side) is int and 16 <= side <= 8192 for side in sides):
             return Size(sides)
-        faults.append(f"{path}: must be an int from 16 to 8192 or [height, width] of such, not {value!r}")
+        faults.append(f"{path}: must be an int from 16 to 8192 or [height, width] of such, not {_shown(value)}")
     elif kind is Count:
         if value == "auto" or (type(value) is int and 1 <= value <= 1024):
             return Count(0 if value == "auto" else value)
-        faults.append(f"{path}: must be auto or a whole number from 1 to 1024, not {value!r}")
+        faults.append(f"{path}: must be auto or a whole number from 1 to 1024, not {_shown(value)}")
     elif kind is float:
         if type(value) in (int, float) and abs(value) <= sys.float_info.max:
             return float(value)
-        faults.append(f"{path}: must be a finite number, not {value!r}")
+        faults.append(f"{path}: must be a finite number, not {_shown(value)}")
     elif type(value) is kind:
-        return value
+        if kind is not str or not _CONTROL.search(value):
+            return value
+        faults.append(f"{path}: must be one line without control characters, not {_shown(value)}")
     else:
-        faults.append(f"{path}: must be {_NAMES[kind]}, not {value!r}")
+        faults.append(f"{path}: must be {_MEANINGS[kind]}, not {_shown(value)}")
     return None
 
 
-_NAMES = {int: "a whole number", bool: "true or false", str: "a text"}
+_MEANINGS = {int: "a whole number", bool: "true or false", str: "a text", dict: "a mapping of keys"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # no path, address or name holds them
+_MANY = 10  # unknown keys of one section that are named
 
 
-def _read_section(kind: type, value: Any, path: str, faults: list[str]) -> Any:
+def _read_list(kinds: tuple, value: Any, path: str, faults: list[str]) -> tuple | None:
+    """``kinds`` as in ``tuple[str, ...]`` or ``tuple[int, int]``."""
+    if isinstance(value, list):
+        kinds = kinds[:1] * len(value) if kinds[-1] is ... else kinds
+        if len(kinds) == len(value):
+            items = enumerate(zip(kinds, value, strict=True))
+            return tuple(read(kind, item, f"{path}[{number}]", faults) for number, (kind, item) in items)
+    faults.append(f"{path}: must be a list{'' if kinds[-1] is ... else f' of {len(kinds)}'}, not {_shown(value)}")
+    return None
+
+
+def _read_section(kind: type, value: Any, path: str, faults: list[str], names: dict[str, str] | None) -> Any:
     if not isinstance(value, dict):
-        faults.append(f"{path or 'the file'}: must be a mapping of keys, not {value!r}")
+        faults.append(f"{path or 'the file'}: must be a mapping of keys, not {_shown(value)}")
         return None
     hints = typing.get_type_hints(kind, include_extras=True)
     prefix = f"{path}." if path else ""
-    for key in value:
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, 1, cutoff=0.5)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"valid keys are {', '.join(hints)}"
-            faults.append(f"{prefix}{key}: unknown key; {hint}")
-    fields = {}
+    names = _paths(kind, prefix) if names is None else names
+    unknown = [key for key in value if key not in hints]
+    faults += [f"{prefix}{key_name(key)}: unknown key; {_meant(key, prefix, hints, names)}" for key in unknown[:_MANY]]
+    if len(unknown) > _MANY:
+        faults.append(f"{path or 'the file'}: {len(unknown) - _MANY:,} more unknown keys")
+    fields = dict.fromkeys(hints)
     for key, field_kind in hints.items():
         if key in value:
-            fields[key] = read(field_kind, value[key], prefix + key, faults)
+            fields[key] = read(field_kind, value[key], prefix + key, faults, names)
         else:
             faults.append(f"{prefix}{key}: missing")
-    return kind(**fields) if len(fields) == len(hints) else None
+    section = kind(**fields)
+    faults += [f"{prefix}{fault}" for fault in getattr(section, "faults", list)()]
+    return section
+
+
+def _meant(key: object, prefix: str, hints: dict[str, Any], names: dict[str, str]) -> str:
+    """Which key somebody who wrote ``key`` may have meant."""
+    key = brief(key)
+    here = [prefix + near for near in difflib.get_close_matches(key, hints, 1, cutoff=0.5)]
+    elsewhere = [names[near] for near in difflib.get_close_matches(key, names, 1, cutoff=0.8)]
+    for path in [names[key]] if key in names else here + elsewhere:
+        return f"did you mean {path}?"
+    return f"valid keys are {', '.join(hints) or 'none'}"
+
+
+def _paths(kind: type, prefix: str) -> dict[str, str]:
+    """The full path of every key by its last name; of several, the first in the order of the fields."""
+    paths = {}
+    for key, inner in typing.get_type_hints(kind, include_extras=True).items():
+        paths.setdefault(key, prefix + key)
+        if dataclasses.is_dataclass(inner):
+            paths = _paths(inner, f"{prefix}{key}.") | paths
+    return paths

@@ -3,14 +3,13 @@
 import math
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from segkit import params
 from segkit.command import run_command
 from segkit.errors import InputError
-from tests.tiny import ROOT, changed, few, many, raw_params
+from tests.tiny import ROOT, changed, few, many, raw_params, spelled
 
 
 def faults(raw) -> list[str]:
@@ -35,11 +34,6 @@ def written(tmp_path):
     return write
 
 
-def with_weight_decay(spelling: str) -> str:
-    """The text of a params.yaml with this spelling of train.weight_decay."""
-    return yaml.safe_dump(changed({"train.weight_decay": "HERE"})).replace("HERE", spelling)
-
-
 def test_the_repository_s_own_file_is_valid_and_frozen():
     loaded = params.load(ROOT / "params.yaml")
     assert isinstance(loaded, params.Params)
@@ -58,6 +52,14 @@ def test_height_and_width_may_differ():
         ("train.batchsize", 1, "train.batchsize: unknown key; did you mean train.batch_size?"),
         ("agument", {}, "agument: unknown key; did you mean augment?"),
         ("unet.train.epoch", 1, "unet.train.epoch: unknown key; did you mean unet.train.epochs?"),
+        ("lr", 0.1, "lr: unknown key; did you mean train.lr?"),
+        ("unet.lr", 0.1, "unet.lr: unknown key; did you mean train.lr?"),
+        ("train.width", 8, "train.width: unknown key; did you mean unet.width?"),
+        ("data.samples", 50, "data.samples: unknown key; did you mean data.synthetic.samples?"),
+        ("treshold", 0.5, "treshold: unknown key; did you mean evaluate.threshold?"),
+        ("epochs", 5, "epochs: unknown key; did you mean train.epochs?"),
+        ("unet.train", {"x" * 10**6: 1}, f"unet.train.{'x' * 57}...: unknown key; valid keys are epochs,"),
+        ("train", {"": 1}, "train.'': unknown key; valid keys are epochs,"),
         ("seed", True, "seed: must be a whole number, not True"),
         ("seed", 1.0, "seed: must be a whole number, not 1.0"),
         ("seed", None, "seed: must be a whole number, not None"),
@@ -78,9 +80,14 @@ def test_height_and_width_may_differ():
         ("unet.train", {1: 2}, "unet.train.1: unknown key; valid keys are epochs,"),
         ("unet.train", {"a:b": 2}, "unet.train.a:b: unknown key; valid keys are epochs,"),
         ("resnet34_unet.pretrained", 1, "resnet34_unet.pretrained: must be true or false, not 1"),
-        ("data.oxford_pet.urls", "https://x", "data.oxford_pet.urls: must be a list of texts, not 'https://x'"),
-        ("data.oxford_pet.urls", [1], "data.oxford_pet.urls: must be a list of texts, not [1]"),
+        ("data.oxford_pet.urls", "https://x", "data.oxford_pet.urls: must be a list, not 'https://x'"),
+        ("data.oxford_pet.urls", [1], "data.oxford_pet.urls[0]: must be a text, not 1"),
         ("data.folder.images", None, "data.folder.images: must be a text, not None"),
+        ("data.folder.images", "a\nb", "data.folder.images: must be one line without control characters, not 'a\\nb'"),
+        ("data.folder.masks", "a\0", "data.folder.masks: must be one line without control characters, not 'a\\x00'"),
+        ("data.folder.masks", "\ud800", "data.folder.masks: must be one line without control characters"),
+        ("data.oxford_pet.urls", ["a", "\x1b[31m"], "data.oxford_pet.urls[1]: must be one line without control"),
+        ("preprocess.size", 0, "preprocess.size: must be an int from 16 to 8192 or [height, width] of such, not 0"),
         ("preprocess.size", 8, "preprocess.size: must be an int from 16 to 8192 or [height, width] of such, not 8"),
         ("preprocess.size", [64], "preprocess.size: must be an int from 16 to 8192 or [height, width]"),
         ("preprocess.size", [64, True], "preprocess.size: must be an int from 16 to 8192 or [height, width]"),
@@ -103,7 +110,7 @@ def test_a_fault_is_named_by_its_path(path, value, fault):
     ("changes", "fault"),
     [
         ({"augment.type": "flip", "augment.n_aug": 3}, "augment.n_aug: flip makes at most 2 copies"),
-        ({"data.synthetic.min_side": 177}, "data.synthetic.min_side: must not exceed data.synthetic.max_side"),
+        ({"data.synthetic.min_side": 177}, "data.synthetic.min_side: must not exceed max_side"),
         ({"data.source": "folder"}, "data.folder: set images and masks to the two folders"),
         ({"data.source": "oxford_pet", "data.oxford_pet.urls": []}, "data.oxford_pet.urls: needs at least one"),
     ],
@@ -131,18 +138,28 @@ def test_every_section_is_needed(key):
     assert faults(raw) == [f"{key}: missing"]
 
 
+def test_contradictions_are_reported_with_everything_else():
+    raw = changed({"augment.type": "flip", "augment.n_aug": 3, "data.synthetic.min_side": 200, "data.source": "folder"})
+    raw["sed"], raw["data"]["synthetic"]["samples"] = raw.pop("seed"), "x"
+    paths = [fault.partition(":")[0] for fault in faults(raw) if ": " in fault]
+    assert sorted(paths) == [
+        "augment.n_aug", "data.folder", "data.synthetic.min_side", "data.synthetic.samples", "sed", "seed",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "the file: must be a mapping of keys, not None"),
+        ("", " is empty; get it back with 'git checkout "),
+        ("# nothing\n\n---\n", " is empty; get it back with 'git checkout "),
         ("- seed\n- 1\n", "the file: must be a mapping of keys, not ['seed', 1]"),
         ("seed: [1\n", "cannot be read"),
         ("seed: 1\n\tdata: 2\n", "cannot be read"),
-        ("seed: 2024-02-30\n", "cannot be read"),
-        ("seed: 1\ndata: {}\nseed: 2\n", "the key 'seed' stands twice"),
+        ("seed: 2024-02-30\n", "seed: must be a whole number, not '2024-02-30'"),
+        ("seed: 1\ndata: {}\nseed: 2\n", "seed: stands twice, again in line 3"),
         ("[1, 2]: 1\n", "cannot be read"),
     ],
-    ids=["empty", "list", "open bracket", "tab", "no such date", "a key twice", "a list as key"],
+    ids=["empty", "comments", "list", "open bracket", "tab", "no such date", "a key twice", "a list as key"],
 )
 def test_a_file_of_another_shape_is_one_line_and_exit_2(written, capsys, text, fault):
     path = written(text)
@@ -166,14 +183,14 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 @pytest.mark.parametrize("spelling", ["1e-4", "1e-04", "1E-4", "+1e-4", "0.0001", "1.e-4", ".1e-3", "0.1e-3", "100e-6"])
 def test_every_spelling_of_a_float_is_a_float(written, spelling):
-    assert params.load(written(with_weight_decay(spelling))).train.weight_decay == 0.0001
+    assert params.load(written(spelled("train.weight_decay", spelling))).train.weight_decay == 0.0001
 
 
 @pytest.mark.parametrize(
     ("spelling", "value"), [("1e-05", 1e-5), ("5E-5", 5e-5), ("5e0", 5.0), ("1e+0", 1.0), ("3", 3.0)]
 )
 def test_floats_as_dvc_writes_them(written, spelling, value):
-    loaded = params.load(written(with_weight_decay(spelling))).train.weight_decay
+    loaded = params.load(written(spelled("train.weight_decay", spelling))).train.weight_decay
     assert loaded == value
     assert type(loaded) is float
 
@@ -185,14 +202,14 @@ def test_floats_as_dvc_writes_them(written, spelling, value):
 )
 def test_a_float_is_read_back_as_it_was_written(tmp_path_factory, value, spell):
     path = tmp_path_factory.mktemp("floats") / "params.yaml"
-    path.write_text(with_weight_decay(spell(value)), encoding="utf-8")
+    path.write_text(spelled("train.weight_decay", spell(value)), encoding="utf-8")
     assert params.load(path).train.weight_decay == value
 
 
 @pytest.mark.parametrize("spelling", [".nan", ".inf", "-.inf", "nan", "inf", "1e999", "1e", "e-4", "1e-4x", "true"])
 def test_what_is_no_finite_number_is_refused(written, spelling):
     with pytest.raises(InputError, match=r"train\.weight_decay: must be a finite number"):
-        params.load(written(with_weight_decay(spelling)))
+        params.load(written(spelled("train.weight_decay", spelling)))
 
 
 @pytest.mark.parametrize("name", params.MODEL_NAMES)

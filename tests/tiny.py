@@ -60,6 +60,11 @@ def changed(changes: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
+def spelled(path: str, spelling: str) -> str:
+    """The text of a params.yaml with this spelling of the value of ``"train.lr"`` or another key."""
+    return yaml.safe_dump(changed({path: "HERE"})).replace("HERE", spelling)
+
+
 def small_params(**changes: Any) -> Params:
     """Parameters for a training of seconds on the CPU; ``train__lr=1`` sets ``train.lr``."""
     small = {
@@ -80,6 +85,19 @@ def options(size: tuple[int, int] = (32, 32), **changes: str) -> Preprocess:
     return Preprocess(
         size=params.Size(size), **{"normalize": "image", "border": "foreground", "on_bad": "fail"} | changes
     )
+
+
+def usable(model: str, architecture: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The least metadata that a checkpoint can be used with, and ``more``."""
+    needed = {
+        "model": model,
+        "architecture": architecture,
+        "input_size": [32, 32],
+        "normalize": {"kind": "image", "mean": [], "std": []},
+        "threshold": 0.5,
+        "border": "foreground",
+    }
+    return needed | more
 
 
 def pet(number: int, width: int = 40, height: int = 30) -> tuple[Image.Image, Image.Image]:

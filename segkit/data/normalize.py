@@ -3,12 +3,17 @@
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
+from segkit.params import Normalization
+from segkit.schema import Within
+
 MIN_STD = 1 / 255
+
+Share = Annotated[float, Within(low=0, high=1)]
 
 
 @dataclass(frozen=True)
@@ -17,9 +22,16 @@ class Normalizer:
     ``dataset``, ``imagenet``: each channel by the given numbers, in units of 0 to 1.
     """
 
-    kind: str
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    kind: Normalization
+    mean: tuple[Share, ...] = ()
+    std: tuple[Share, ...] = ()
+
+    def faults(self) -> list[str]:
+        """What does not fit together."""
+        needed = 0 if self.kind == "image" else 3
+        if None in (self.kind, self.mean, self.std) or len(self.mean) == len(self.std) == needed:
+            return []
+        return [f"mean, std: must hold {needed} numbers each where kind is {self.kind}"]
 
     @classmethod
     def from_summary(cls, kind: str, summary: dict[str, Any]) -> "Normalizer":

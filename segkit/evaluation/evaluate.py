@@ -54,6 +54,11 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     device = choose_device(params.runtime.device)
     checkpoint = load_checkpoint(paths.models / f"{name}.safetensors", device)
     summary = read_summary(paths.processed)
+    if checkpoint.metadata["model"] != name:
+        raise InputError(
+            f"{paths.models / name}.safetensors holds the network {checkpoint.metadata['model']}, not {name}; run "
+            "'dvc repro' to train it again, or fetch it with 'dvc pull'"
+        )
     if checkpoint.metadata["input_size"] != summary["size"]:
         raise InputError(
             f"{paths.models / name}.safetensors was trained at {checkpoint.metadata['input_size']} px, but "

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from segkit.errors import brief
+
 
 def double_conv(inputs: int, outputs: int, *, batch_norm: bool) -> nn.Sequential:
     """Two 3×3 convolutions with padding 1, each followed by (batch normalisation and) ReLU."""
@@ -74,6 +76,28 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
                 setattr(module, names[i], fuse_conv_bn_eval(before, layer))
                 setattr(module, names[i + 1], nn.Identity())
     return model
+
+
+def misfit(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:
+    """Why ``weights`` cannot take the place of ``expected``, in a few words; None where they can: the same names,
+    shapes and types, and neither NaN nor infinity."""
+    faults = [f"{name} is missing" for name in expected if name not in weights]
+    faults += [f"{brief(name)} is not part of it" for name in weights if name not in expected]
+    faults += [
+        f"{name} is {found}, not {_kind(tensor)}"
+        for name, tensor in expected.items()
+        if name in weights and (found := _kind(weights[name])) != _kind(tensor)
+    ]
+    if not faults:
+        faults = [f"{name} is not finite" for name, tensor in weights.items() if not tensor.isfinite().all()]
+    more = f" (and {len(faults) - 1:,} more such faults)" if len(faults) > 1 else ""
+    return f"{faults[0]}{more}" if faults else None
+
+
+def _kind(value: object) -> str:
+    if not isinstance(value, Tensor):
+        return f"of type {type(value).__name__}"
+    return brief(f"{str(value.dtype).removeprefix('torch.')} {'x'.join(map(str, value.shape)) or 'scalar'}")
 
 
 def initialise(module: nn.Module) -> None:

@@ -1,63 +1,174 @@
 """One file that is enough to use a network: weights as safetensors, everything else as JSON in its header.
 
-No pickle is read or written.
+The header's key ``segkit`` holds the metadata, one JSON object. Its key ``segkit_sha256`` comes first and holds the
+SHA-256 of the whole file with these 64 digits as zeros: safetensors has no checksum of its own, and a flipped bit of
+a weight shows nowhere else. No pickle is read or written.
 """
 
+import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from segkit.errors import InputError
+from segkit.data.normalize import Normalizer
+from segkit.errors import InputError, brief
 from segkit.files import atomic_write
-from segkit.models import build
+from segkit.models import MODELS, build
+from segkit.models.blocks import misfit
+from segkit.params import Border, Threshold, Width
+from segkit.schema import Within, read
 
+FORMAT = 1  # of the metadata; a reader of another number would misunderstand them
 METADATA_KEY = "segkit"
+MAX_HEADER = 1_000_000  # bytes; the largest network's takes a tenth
+
+# What every file begins with, after 8 bytes that give the header's length.
+_START = b'{"__metadata__":{"segkit_sha256":"'
+_DIGEST = slice(8 + len(_START), 8 + len(_START) + 64)
+_ZEROS = b"0" * 64
+_MEND = "train it again with 'dvc repro', or fetch it with 'dvc pull'"
+
+Side = Annotated[int, Within(low=16, high=8192)]
+
+
+@dataclass(frozen=True)
+class UNetArchitecture:
+    """What ``unet`` is built from."""
+
+    width: Width
+
+
+@dataclass(frozen=True)
+class ResNet34UNetArchitecture:
+    """``resnet34_unet`` has nothing to choose."""
+
+
+ARCHITECTURES = {"unet": UNetArchitecture, "resnet34_unet": ResNet34UNetArchitecture}
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The metadata without which a network cannot be used; a file holds more, and that is free."""
+
+    model: Literal[*MODELS]
+    architecture: dict
+    input_size: tuple[Side, Side]
+    normalize: Normalizer
+    threshold: Threshold
+    border: Border
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with its weights, in evaluation mode, and the metadata that it was saved with."""
+    """A network with its weights, in evaluation mode, and the metadata that it was saved with.
+
+    Of the metadata ``model``, ``architecture``, ``input_size`` ``[height, width]``, ``normalize``, ``threshold`` and
+    ``border`` are known to be there and sound.
+    """
 
     model: nn.Module
     metadata: dict[str, Any]
 
 
 def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write ``weights`` and ``metadata`` (JSON types; needs ``model`` and ``architecture``) to one file, whole or
-    not at all. The same weights and metadata give the same bytes."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    header = {METADATA_KEY: json.dumps(metadata, sort_keys=True, allow_nan=False)}
+    """Write ``weights`` and ``metadata`` (JSON types; ``load_checkpoint`` says what it needs; ``format`` is added) to
+    one file, whole or not at all. The same weights and metadata give the same bytes."""
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    data = 8 + int.from_bytes(content[:8], "little")
+    text = json.dumps({"format": FORMAT} | metadata, sort_keys=True, allow_nan=False)
+    # safetensors would write its two keys in any order, and the checksum needs its place.
+    rest = f'","{METADATA_KEY}":{json.dumps(text)}}},'.encode() + content[9:data]
+    rest += b" " * (-(len(_START) + 64 + len(rest)) % 8)
+    length = (len(_START) + 64 + len(rest)).to_bytes(8, "little")
+    after = rest, memoryview(content)[data:]
+    checksum = _sha256([length, _START, _ZEROS, *after])
     with atomic_write(path) as file:
-        file.write(save(tensors, metadata=header))
+        for piece in (length, _START, checksum, *after):
+            file.write(piece)
 
 
 def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
-    """Read what ``save_checkpoint`` wrote; raises InputError for a missing, foreign or damaged file."""
+    """Read what ``save_checkpoint`` wrote.
+
+    Raises InputError for a file that is missing, damaged, foreign or of a newer segkit, for metadata that no network
+    can be used with, and for weights that are not those of the network named there, or not finite.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"checkpoint {path} is missing; train it with 'dvc repro', or fetch it with 'dvc pull'")
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = (file.metadata() or {}).get(METADATA_KEY)
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        mend = "train it again or fetch it with 'dvc pull'"
-        raise InputError(f"checkpoint {path} is damaged ({error}); {mend}") from None
-    if header is None:
-        raise InputError(f"checkpoint {path} was not written by segkit: its header has no key {METADATA_KEY!r}")
+        return _from_bytes(path.read_bytes(), device)
+    except InputError as error:
+        raise InputError(f"checkpoint {path} {error}") from None
+    except MemoryError:
+        raise InputError(f"checkpoint {path} is larger than the memory of this machine; {_MEND}") from None
+
+
+def _from_bytes(content: bytes, device: torch.device | str) -> Checkpoint:
+    metadata = _metadata(_verified_header(content))
+    needed = _needed(metadata)
+    with torch.device("meta"):  # an architecture that the file does not fill costs no memory
+        model = build(needed.model, **needed.architecture)
     try:
-        metadata = json.loads(header)
-        model = build(metadata["model"], **metadata["architecture"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"checkpoint {path}: its header names no network known here ({error!r})") from None
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"checkpoint {path} does not fit the network {metadata['model']!r}: {error}") from None
+        weights = load(content)
+    except Exception as error:  # of a header made to harm, safetensors and torch raise nearly anything
+        raise InputError(f"is damaged ({brief(error)}); {_MEND}") from None
+    if fault := misfit(weights, model.state_dict()):
+        raise InputError(f"does not fit the network {needed.model!r} that it says it holds: {fault}; {_MEND}")
+    model.load_state_dict(weights, assign=True)
     return Checkpoint(model.to(device).eval(), metadata)
+
+
+def _verified_header(content: bytes) -> bytes:
+    """The JSON of the header, once the file is known to be as it was written."""
+    view = memoryview(content)
+    if content[8 : _DIGEST.start] != _START:
+        raise InputError(f"was not written by this version of segkit, or its start is damaged; {_MEND}")
+    if content[_DIGEST] != _sha256([view[: _DIGEST.start], _ZEROS, view[_DIGEST.stop :]]):
+        raise InputError(f"is damaged: its bytes are not those of its checksum; {_MEND}")
+    length = int.from_bytes(content[:8], "little")
+    if length > MAX_HEADER:
+        raise InputError(f"is damaged: no header has {length:,} bytes; {_MEND}")
+    return content[8 : 8 + length]
+
+
+def _metadata(header: bytes) -> dict[str, Any]:
+    try:
+        metadata = json.loads(json.loads(header)["__metadata__"][METADATA_KEY])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"holds no metadata under {METADATA_KEY!r} ({brief(repr(error))}); {_MEND}") from None
+    if not isinstance(metadata, dict):
+        raise InputError(f"has metadata that are no JSON object; {_MEND}")
+    version = metadata.get("format")
+    if type(version) is not int or version < 1:
+        raise InputError(f"has the format {brief(version)}, which is none; {_MEND}")
+    if version > FORMAT:
+        raise InputError(
+            f"was written by a newer segkit (format {brief(version)}, this one reads {FORMAT}): update segkit"
+        )
+    return metadata
+
+
+def _needed(metadata: dict[str, Any]) -> Needed:
+    """The part of the metadata that is used, checked."""
+    faults: list[str] = []
+    names = [field.name for field in fields(Needed)]
+    needed = read(Needed, {name: metadata[name] for name in names if name in metadata}, "", faults)
+    if needed.model and needed.architecture is not None:
+        read(ARCHITECTURES[needed.model], needed.architecture, "architecture", faults)
+    if faults:
+        raise InputError(f"has metadata that segkit does not write: {'; '.join(faults)}; {_MEND}")
+    return needed
+
+
+def _sha256(pieces: Iterable[bytes | memoryview]) -> bytes:
+    checksum = hashlib.sha256()
+    for piece in pieces:
+        checksum.update(piece)
+    return checksum.hexdigest().encode()

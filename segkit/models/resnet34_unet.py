@@ -1,13 +1,24 @@
 """U-Net with a ResNet34 encoder, with a 1-channel head."""
 
+import hashlib
+import io
+import socket
+from http.client import HTTPException
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet, ResNet34_Weights, resnet34
 
-from segkit.errors import InputError
-from segkit.models.blocks import UpConv, concatenate, double_conv, double_size, initialise, pad_to_multiple
+from segkit.errors import InputError, brief
+from segkit.models.blocks import UpConv, concatenate, double_conv, double_size, initialise, misfit, pad_to_multiple
 
 DECODER_CHANNELS = 32
+IMAGENET_URL = ResNet34_Weights.IMAGENET1K_V1.url
+TIMEOUT = 30.0  # seconds without a sign of life from the server
+
+_SETTING = "resnet34_unet.pretrained"
+_WITHOUT = f"or set {_SETTING} to false"
 
 
 class Up(nn.Module):
@@ -48,21 +59,14 @@ class ResNet34UNet(nn.Module):
             initialise(module)
 
     def load_imagenet_encoder(self) -> None:
-        """Put torchvision's ImageNet weights, from torch's cache or the network, into the encoder.
-
-        Raises InputError where they are neither cached nor reachable, or damaged.
-        """
+        """Put torchvision's ImageNet weights into the encoder; raises InputError as ``imagenet_weights`` does."""
         trunk = resnet34(weights=None)
-        weights = ResNet34_Weights.IMAGENET1K_V1
-        try:
-            trunk.load_state_dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
-        except Exception as error:  # a damaged file in the cache makes torch raise nearly anything
-            reason = " ".join(str(error).split())[:200] or repr(error)
-            place = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rsplit('/', 1)[-1]}"
-            raise InputError(
-                f"resnet34_unet.pretrained: ImageNet weights not available ({reason}); put the file from {weights.url} "
-                f"at {place}, or set resnet34_unet.pretrained to false"
-            ) from error
+        # Old files of torchvision count no batches, and nothing here uses the count.
+        counts = {name: tensor for name, tensor in trunk.state_dict().items() if name.endswith("num_batches_tracked")}
+        weights = counts | imagenet_weights()
+        if fault := misfit(weights, trunk.state_dict()):
+            raise InputError(f"{_SETTING}: {_cached()} holds no weights of ResNet34: {fault}; delete it, {_WITHOUT}")
+        trunk.load_state_dict(weights)
         self._take_encoder(trunk)
 
     def _take_encoder(self, trunk: ResNet) -> None:
@@ -89,3 +93,49 @@ class ResNet34UNet(nn.Module):
         weight = (self.last_up.weight * self.head.weight).sum(1, keepdim=True)  # the head has one output channel
         bias = (self.last_up.bias * self.head.weight.flatten()).sum() + self.head.bias
         return double_size(x, weight, bias)
+
+
+def imagenet_weights() -> dict[str, Tensor]:
+    """torchvision's ImageNet weights of ResNet34 by torchvision's names, from torch's cache or downloaded into it.
+
+    The digits in the file's name begin its SHA-256. They are compared each time, as torch.hub compares them only
+    while it downloads, and the bytes compared are the bytes read. torchvision publishes these weights in pickle
+    format alone; torch's restricted unpickler builds tensors and plain containers of it and can call nothing else.
+
+    Raises InputError where the file is neither cached nor reachable, or damaged.
+    """
+    path = _cached()
+    prefix = path.stem.rsplit("-", 1)[-1]
+    if not path.is_file():
+        _download(path, prefix)
+    content = path.read_bytes()
+    if not hashlib.sha256(content).hexdigest().startswith(prefix):
+        reason = f"its SHA-256 does not begin with {prefix}"
+    else:
+        try:
+            weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if isinstance(weights, dict):
+                return weights
+            reason = "it holds no named tensors"
+        except Exception as error:  # what torch raises depends on where the file is wrong
+            reason = brief(error)
+    raise InputError(f"{_SETTING}: {path} is damaged ({reason}); delete it and run the same command again, {_WITHOUT}")
+
+
+def _cached() -> Path:
+    return Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
+
+
+def _download(path: Path, prefix: str) -> None:
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)  # torch.hub sets none
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(IMAGENET_URL, str(path), hash_prefix=prefix, progress=True)
+    except (OSError, ValueError, RuntimeError, HTTPException) as error:
+        raise InputError(
+            f"{_SETTING}: ImageNet weights not available ({brief(error, 200) or repr(error)}); put the file from "
+            f"{IMAGENET_URL} at {path}, {_WITHOUT}"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(timeout)

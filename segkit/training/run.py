@@ -99,6 +99,7 @@ def _prepare(
     precision = choose_precision(recipe.precision, device)
     _refuse_idle(recipe, team)
     data = _open_data(params, recipe, paths, device, team)
+    refuse_large_batch(recipe, len(data.batches.plan))
     model, architecture = create(name, params)
     model = model.to(device, memory_format=torch.channels_last)
     smallest = min(stop - start for start, stop in data.batches.bounds)
@@ -215,6 +216,14 @@ def _refuse_idle(recipe: Train, team: Team) -> None:
         raise InputError(
             f"train.batch_size: {recipe.batch_size} samples a step leave some of {team.size} processes nothing to do; "
             "raise it, or lower runtime.devices"
+        )
+
+
+def refuse_large_batch(recipe: Train, samples: int) -> None:
+    """A batch that an epoch of so many samples cannot fill is not what was asked for: InputError."""
+    if recipe.batch_size > samples:
+        raise InputError(
+            f"train.batch_size: {recipe.batch_size:,} is larger than the {samples:,} samples of an epoch; lower it"
         )
 
 

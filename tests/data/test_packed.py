@@ -69,6 +69,23 @@ def test_reading_maps_nothing(tmp_path):
     assert "x.npy" not in maps.read_text(encoding="utf-8")
 
 
+class Trap:
+    """Unpickling this would leave a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_an_array_of_objects_is_refused_and_not_unpickled(tmp_path):
+    np.save(tmp_path / "x.npy", np.full((2, 3), Trap(tmp_path / "sprung")), allow_pickle=True)
+    with pytest.raises(ValueError, match="holds object, not rows of uint8"):
+        Rows(tmp_path / "x.npy")
+    assert not (tmp_path / "sprung").exists()
+
+
 @pytest.mark.parametrize("spoil", [
     lambda path: path.write_bytes(path.read_bytes()[:-1]),
     lambda path: path.write_bytes(path.read_bytes()[:20]),

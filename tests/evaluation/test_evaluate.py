@@ -17,7 +17,7 @@ from segkit.evaluation.evaluate import evaluate
 from segkit.files import digest, read_json
 from segkit.models import build
 from segkit.models.checkpoint import save_checkpoint
-from tests.tiny import make_project, small_params
+from tests.tiny import make_project, small_params, usable
 
 SIZE = (24, 32)  # below every picture's size, so that going back to it is plain bilinear interpolation
 DRAWN = 4  # pictures of each kind; drawing them takes longer than the scores
@@ -31,13 +31,8 @@ def write_checkpoint(folder, size=SIZE, normalizer=None, border="foreground") ->
     with torch.inference_mode():
         logits = model(torch.randn(8, 3, *size))
         model.head.bias[1] -= (logits[:, 1] - logits[:, 0]).median()
-    metadata = {
-        "model": "unet",
-        "architecture": {"width": 4},
-        "input_size": list(size),
-        "normalize": (normalizer or Normalizer("image")).as_metadata(),
-        "border": border,
-    }
+    normalize = (normalizer or Normalizer("image")).as_metadata()
+    metadata = usable("unet", {"width": 4}, input_size=list(size), normalize=normalize, border=border)
     save_checkpoint(folder / "models" / "unet.safetensors", model.state_dict(), metadata)
     return model
 
@@ -222,6 +217,13 @@ def test_a_checkpoint_of_another_size_is_refused(copy, capsys):
     write_checkpoint(copy, size=(32, 32))
     line = refusal(capsys)
     assert "models/unet.safetensors was trained at [32, 32] px, but data/processed holds [24, 32] px" in line
+    assert not (copy / "metrics").exists()
+
+
+def test_a_checkpoint_of_the_other_network_under_this_name_is_refused(copy, capsys):
+    metadata = usable("resnet34_unet", {}, input_size=list(SIZE))
+    save_checkpoint(copy / "models" / "unet.safetensors", build("resnet34_unet").state_dict(), metadata)
+    assert "models/unet.safetensors holds the network resnet34_unet, not unet; run 'dvc repro'" in refusal(capsys)
     assert not (copy / "metrics").exists()
 
 

@@ -21,7 +21,7 @@ from segkit.training.device import choose_precision
 from segkit.training.launch import train
 from segkit.training.logbook import CURVE_COLUMNS
 from segkit.training.loop import Engine, Totals
-from segkit.training.run import create
+from segkit.training.run import create, refuse_large_batch
 from tests.tiny import make_project, small_params
 
 CPU = torch.device("cpu")
@@ -251,6 +251,19 @@ def test_a_validation_that_diverges_is_named_with_its_samples(project, monkeypat
 def test_a_batch_too_small_for_batch_normalisation_is_refused_before_training(project):
     with pytest.raises(InputError, match=r"train\.batch_size: a batch of 1 sample at 32x32 px"):
         train("resnet34_unet", small_params(train__batch_size=1))
+
+
+def test_a_batch_larger_than_an_epoch_is_refused_before_training(project, capsys):
+    assert run_command("train_unet", lambda: train("unet", small_params(train__batch_size=1000))) == 2
+    expected = "train_unet: train.batch_size: 1,000 is larger than the 24 samples of an epoch; lower it\n"
+    assert capsys.readouterr() == ("", expected)
+    assert not (project / "models").exists()
+
+
+def test_a_batch_may_be_the_whole_epoch():
+    refuse_large_batch(small_params(train__batch_size=24).train, 24)
+    with pytest.raises(InputError, match="25 is larger than the 24 samples"):
+        refuse_large_batch(small_params(train__batch_size=25).train, 24)
 
 
 def diverging(name, params):
