@@ -78,6 +78,8 @@ def decode(
         if "progressive" in image.info and _scans(path) > MAX_SCANS:
             raise UnusableFile(f"a JPEG of more than {MAX_SCANS} scans")
         check(image)
+        if image.format == "PNG":
+            _check_sums(path)
         with guarded():
             if at_least is not None and image.format in JPEG:
                 image.draft(None, at_least[::-1] if _is_sideways(_turn(image)) else at_least)
@@ -125,6 +127,12 @@ def _tile_pixels(image: Image.Image) -> int:
     tags = getattr(image, "tag_v2", {})
     sides = [tags.get(side, 0) for side in (322, 323)]  # TileWidth, TileLength
     return math.prod(sides) if all(isinstance(side, int) for side in sides) else 0
+
+
+def _check_sums(path: Path) -> None:
+    """Refuse a PNG whose check sums are wrong: decoding ends at the last pixel, before the sum of them all."""
+    with guarded(), Image.open(path, formats=("PNG",)) as image:
+        image.verify()
 
 
 def _scans(path: Path) -> int:

@@ -66,6 +66,18 @@ def test_a_truncated_file_is_refused(tmp_path, image_format, share):
     assert reason(tmp_path / "x").startswith("cannot be decoded: ")
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_a_png_with_one_wrong_bit_among_its_pixels_is_refused(tmp_path, bit):
+    """The decoder stops at the last pixel and never sees the sum behind it."""
+    whole = encoded(Image.fromarray(NOISE[..., 0] % 3 + 1), "PNG")
+    start, length = whole.index(b"IDAT") + 4, struct.unpack(">I", whole[whole.index(b"IDAT") - 4 :][:4])[0]
+    for place in range(start, start + length):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << bit
+        (tmp_path / "x.png").write_bytes(spoilt)
+        assert reason(tmp_path / "x.png").startswith("cannot be decoded: ")
+
+
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
 def test_what_is_no_file_is_refused_without_opening_it(tmp_path, make):
     make(tmp_path / "x")
