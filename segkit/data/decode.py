@@ -96,7 +96,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError:
-        raise UnusableFile(f"not a picture in a format that is read ({', '.join(FORMATS)}), or damaged") from None
+        raise UnusableFile(f"not one of {', '.join(FORMATS)}, or damaged") from None
     except Image.DecompressionBombError:
         raise UnusableFile(f"more than {MAX_PIXELS:,} pixels") from None
     except MemoryError:
