@@ -76,12 +76,15 @@ class Data:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """``preprocess``: network input size, what the trimap's border becomes, what to do with bad files."""
+    """``preprocess``: network input size, what the trimap's border becomes, what to do with files that cannot be used,
+    masks without foreground, and pictures that are in two splits."""
 
     size: Size
     normalize: Normalization
     border: Border
     on_bad: Literal["fail", "skip"]
+    on_empty: Literal["fail", "skip", "keep"]
+    on_duplicate: Literal["report", "skip", "fail"]
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,7 @@ def test_sections_become_plain_json_types():
 
 def test_an_edit_of_a_declared_parameter_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(json.dumps(changed({"evaluate.threshold": 0.25})), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(spelled("evaluate.threshold", "0.25"), encoding="utf-8")
     before = params.parse(raw_params())
     params.refuse_edited(before, ("seed", "train", "unet"))
     for key in ("evaluate", "evaluate.threshold"):

@@ -82,9 +82,14 @@ def small_params(**changes: Any) -> Params:
 
 def options(size: tuple[int, int] = (32, 32), **changes: str) -> Preprocess:
     """The ``preprocess`` section."""
-    return Preprocess(
-        size=params.Size(size), **{"normalize": "image", "border": "foreground", "on_bad": "fail"} | changes
-    )
+    defaults = {
+        "normalize": "image",
+        "border": "foreground",
+        "on_bad": "fail",
+        "on_empty": "fail",
+        "on_duplicate": "report",
+    }
+    return Preprocess(size=params.Size(size), **defaults | changes)
 
 
 def usable(model: str, architecture: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 All sources lie in the layout of Oxford-IIIT Pet, so one reader serves them.
 """
 
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from segkit.errors import InputError
 
 SPLITS = ("train", "valid", "test")
 VALIDATION_EVERY = 10
+LONGEST_NAME = 250  # bytes; with an ending it is a file's name, which may have 255
+LARGEST_LIST = 2**28  # bytes, ten million names
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def read_catalog(raw: Path) -> list[Sample]:
 
     ``test.txt`` is the test set; of ``trainval.txt``, in file order, every tenth entry starting with the first is
     validation, the rest training. Whether the files exist is not looked at here. Raises InputError where a list is
-    missing or empty, or a name stands in both lists or twice.
+    missing, empty or no list, or a name is none, or stands in both lists or twice.
     """
     trainval = _names(raw / "annotations" / "trainval.txt")
     test = _names(raw / "annotations" / "test.txt")
@@ -64,10 +67,29 @@ def _sample(raw: Path, name: str, split: str, breeds: bool) -> Sample:
     )
 
 
+def name_fault(name: str) -> str | None:
+    """Why ``name`` cannot be the name of a sample, which becomes that of files; None where it can."""
+    if "/" in name or "\\" in name or name in (".", ".."):
+        return "leads to another folder"
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        return "holds characters that are not printed"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} bytes"
+    return None
+
+
 def _names(path: Path) -> list[str]:
     """First word of each line, comments and blank lines left out."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("not a regular file")  # a pipe would be waited for
+        if path.stat().st_size > LARGEST_LIST:
+            raise OSError(f"larger than {LARGEST_LIST:,} bytes")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}); run 'dvc repro download' again") from None
-    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+    names = [line.split(maxsplit=1)[0] for line in lines if line.strip() and not line.startswith("#")]
+    for name in names:
+        if fault := name_fault(name):
+            raise InputError(f"{path}: the name {name[:40]!r} {fault}; give its files and the list another one")
+    return names

@@ -1,28 +1,29 @@
-"""Decode pictures and masks, whatever their file names promise."""
+"""Pictures as RGB and masks as label values, whatever mode, format or orientation their files have."""
 
-import math
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from segkit.data.decode import JPEG, Frame, UnusableFile, decode, guarded
 from segkit.labels import IGNORED
 
 PET, BACKGROUND, BORDER = 1, 2, 3
 BORDER_BECOMES = {"foreground": 1, "background": 0, "ignore": IGNORED}
 
-
-# Pillow warns of large pictures, which are refused here; set once, for filters are shared by all threads.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-
-class UnusableFile(Exception):
-    """A picture or mask that cannot be used; the message is the reason, without the file's name."""
+# Under 8 px there is nothing to see; beyond 32 to 1, of the longer side at most every 32nd pixel would be left at a
+# network's square input, and the networks' coarsest level would be wider than the picture.
+MIN_SIDE = 8
+MAX_RATIO = 32
+BRIGHTEST = 65535  # of 16 bits
 
 
 def read_pair(picture: Path, mask: Path, at_least: tuple[int, int] | None = None) -> tuple[Image.Image, Image.Image]:
-    """Open a picture as RGB and its mask as 8-bit values; raises UnusableFile where their sizes differ.
+    """Open a picture as RGB and its mask as 8-bit values; raises UnusableFile where one cannot be read, is not fit to
+    be a picture or a mask, or where their sizes differ.
+
+    Of a picture with several frames the first counts (the official Oxford-IIIT Pet set has GIFs); a mask must have one.
 
     The picture is turned as its EXIF tag says, the mask as its own says, if it has one. A mask that fits the picture
     only as stored was drawn without looking at the tag, so then neither is turned; where both fit (half a turn,
@@ -31,95 +32,128 @@ def read_pair(picture: Path, mask: Path, at_least: tuple[int, int] | None = None
     ``at_least``: a width and height that are enough. A JPEG is then decoded at a half, a quarter or an eighth of its
     size, where that is no smaller; the mask always comes at the size of the whole picture.
     """
-    image, size = _open(picture, "picture", at_least)
-    labels, labels_size = _open(mask, "mask")
-    if _upright_size(image, size) == _upright_size(labels, labels_size) or size != labels_size:
-        size, labels_size = _upright_size(image, size), _upright_size(labels, labels_size)
-        image, labels = _upright(image), _upright(labels)
-    if size != labels_size:
-        raise UnusableFile("the mask is {}x{}, the picture {}x{}".format(*labels_size, *size))
-    return to_rgb(image), to_values(labels)
-
-
-def open_image(path: Path) -> Image.Image:
-    """Decode the whole of the file's first frame; its format is read from its bytes, not from its name."""
-    return _decode(path)[0]
-
-
-def _open(path: Path, role: str, at_least: tuple[int, int] | None = None) -> tuple[Image.Image, tuple[int, int]]:
     try:
-        return _decode(path, at_least)
+        seen, labels = _open(picture, "picture", _check_picture, at_least), _open(mask, "mask", _check_mask)
+        if seen.upright_size == labels.upright_size:
+            return to_rgb(seen.upright()), to_values(labels.upright())
+        if seen.size == labels.size:
+            return to_rgb(seen.image), to_values(labels.image)
+    except MemoryError:
+        raise UnusableFile("memory ran out") from None
+    raise UnusableFile("the mask is {}x{}, the picture {}x{}".format(*labels.upright_size, *seen.upright_size))
+
+
+def read_mask(path: Path) -> Image.Image:
+    """A mask's label values, as by ``to_values``, turned as its EXIF tag says; raises UnusableFile."""
+    return to_values(_open(path, "mask", _check_mask).upright())
+
+
+def _open(
+    path: Path, role: str, check: Callable[[Image.Image], None], at_least: tuple[int, int] | None = None
+) -> Frame:
+    try:
+        return decode(path, check, at_least)
     except UnusableFile as fault:
         raise UnusableFile(f"{role}: {fault}") from None
 
 
-def _decode(path: Path, at_least: tuple[int, int] | None = None) -> tuple[Image.Image, tuple[int, int]]:
-    """The decoded frame as stored, and the size it has in the file."""
-    try:
-        image = Image.open(path)
-        size = image.size
-        if math.prod(size) > (Image.MAX_IMAGE_PIXELS or math.inf):
-            raise Image.DecompressionBombError
-        if at_least is not None:
-            image.draft(None, at_least[::-1] if _is_sideways(image) else at_least)
-        image.load()
-        return image, size
-    except FileNotFoundError:
-        raise UnusableFile("no such file") from None
-    except UnidentifiedImageError:
-        raise UnusableFile("not a picture, or empty" if path.stat().st_size else "the file is empty") from None
-    except Image.DecompressionBombError:
-        raise UnusableFile(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UnusableFile(f"cannot be decoded: {error}") from None
+def _check_picture(image: Image.Image) -> None:
+    width, height = image.size
+    if max(image.size) > MAX_RATIO * min(image.size):
+        raise UnusableFile(f"{width}x{height} px is too narrow, one side is over {MAX_RATIO} times the other")
+    if min(image.size) < MIN_SIDE:
+        raise UnusableFile(f"{width}x{height} px is too small to hold a picture, a side needs {MIN_SIDE}")
 
 
-def _is_sideways(image: Image.Image) -> bool:
-    """Whether its EXIF tag turns it by a quarter."""
-    return image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+def _check_mask(image: Image.Image) -> None:
+    """Refuse what would give label values that nobody drew."""
+    with guarded():
+        frames = getattr(image, "n_frames", 1)
+        details = image.tile[0].args if image.tile else ""
+        raw_mode = details if isinstance(details, str) else str(details[0])
+    if frames > 1:
+        raise UnusableFile(f"it has {frames} frames; save one")
+    if _is_lossy(image):
+        raise UnusableFile("its compression is lossy, which changes values; draw it anew and save it as PNG")
+    if image.mode.startswith("RGB") and "16" in raw_mode:
+        raise UnusableFile("it has colours of 16 bits; save it as 8-bit grey")
 
 
-def _upright_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
-    return size[::-1] if _is_sideways(image) else size
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    ImageOps.exif_transpose(image, in_place=True)
-    return image
+def _is_lossy(image: Image.Image) -> bool:
+    if image.format == "WEBP":
+        return b"VP8L" not in Path(image.filename).read_bytes()  # the name of the part with lossless pixels
+    return image.format in JPEG or image.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: transparency over white, 16-bit and wider grey scaled down to 8 bits."""
-    if image.mode == "RGB":
+    """Any mode as RGB: transparency over white; grey of more than 8 bits scaled down to them.
+
+    Whole numbers up to 255 are 8-bit values in a wider file, larger ones a share of 65535; of floats, those up to 1 are
+    a share of 1. Raises UnusableFile where numbers are no brightness (NaN, infinite, negative, larger).
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        scale = 255 / 65535 if values.max() > 255 else 1.0
-        return Image.fromarray((values.clip(0) * scale).clip(max=255).round().astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
+        return _grey(image).convert("RGB")
+    with guarded():
+        if not image.has_transparency_data:
+            return image.convert("RGB")
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, 32 bits or floats as mode L."""
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if not 0 <= low <= high <= BRIGHTEST:
+        raise UnusableFile(f"picture: brightness from {low:g} to {high:g} means nothing, 0 to {BRIGHTEST} would")
+    share = 255 if values.dtype.kind == "f" and high <= 1 else 255 / BRIGHTEST if high > 255 else 1
+    scaled = np.multiply(values, share, dtype=np.float64)
+    grey = np.round(scaled, out=scaled).astype(np.uint8)
+    clear = image.info.get("transparency")
+    return Image.fromarray(grey if not isinstance(clear, int) else np.where(values == clear, np.uint8(255), grey))
 
 
 def to_values(labels: Image.Image) -> Image.Image:
     """A mask as mode L or P whose pixels are the label values: a palette's indices, not its colours, and of a mask in
-    colour the largest channel, since luminance would make dark blue 0."""
-    if labels.mode in ("RGB", "RGBA"):
+    colour the largest channel, since luminance would make dark blue 0. What is not 0 to 255 becomes 255.
+
+    Raises UnusableFile for modes without label values (CMYK, LAB, …) and for numbers that are not whole.
+    """
+    if labels.mode in ("L", "P"):
+        return labels
+    if labels.mode in ("RGB", "RGBA", "RGBX"):
         return Image.fromarray(np.asarray(labels)[..., :3].max(axis=-1))
-    return labels if labels.mode in ("L", "P") else labels.convert("L")
+    if labels.mode in ("1", "LA", "PA"):
+        return labels.convert("L") if labels.mode == "1" else labels.getchannel(0)
+    if not labels.mode.startswith(("I", "F")):
+        raise UnusableFile(f"mask: its mode {labels.mode} has no label values; save it as 8-bit grey")
+    values = np.asarray(labels)
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and np.array_equal(values, np.rint(values))):
+        raise UnusableFile("mask: its values are no whole numbers; save it as 8-bit grey")
+    return Image.fromarray(np.where((values < 0) | (values > 255), 255, values).astype(np.uint8))
 
 
 def trimap_to_mask(trimap: Image.Image, border: str, size: tuple[int, int] | None = None) -> np.ndarray:
     """Trimap values 1 pet, 2 background, 3 border, mode L or P, to ``uint8 (H, W)``: 1 foreground, 0 background,
     255 ignored; of ``size`` (width, height; nearest neighbour) instead of its own where given.
 
-    ``border``: what 3 becomes (``foreground``, ``background`` or ``ignore``). Raises UnusableFile for other values.
+    ``border``: what 3 becomes (``foreground``, ``background`` or ``ignore``). Raises UnusableFile for other values, and
+    for a trimap that is border only, unless that is background.
     """
     low, high = trimap.getextrema()
     if low < PET or high > BORDER:
         strange = np.setdiff1d(np.asarray(trimap), [PET, BACKGROUND, BORDER]).tolist()
         raise UnusableFile(f"the trimap holds values other than 1 (pet), 2 (background), 3 (border): {strange[:5]}")
+    if low == BORDER and border != "background":
+        raise UnusableFile("every pixel of the mask is border")
     meanings = np.zeros(BORDER + 1, np.uint8)
     meanings[[PET, BACKGROUND, BORDER]] = 1, 0, BORDER_BECOMES[border]
     return meanings[np.asarray(trimap.resize(size or trimap.size, Image.Resampling.NEAREST))]
+
+
+def is_empty(trimap: Image.Image, border: str) -> bool:
+    """Whether no pixel of the trimap is foreground when border becomes ``border``."""
+    low, high = trimap.getextrema()
+    return low > PET and (border != "foreground" or high < BORDER)

@@ -3,11 +3,13 @@
 Workers are threads: Pillow decodes and resizes without the interpreter lock, and each writes its own rows.
 """
 
+import hashlib
 import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,10 @@ from numpy.lib import format as npy
 from PIL import Image
 
 from segkit.data.catalog import SPLITS, Sample, read_catalog
+from segkit.data.decode import UnusableFile
+from segkit.data.findings import Packed, doubles, leave_out_leaks, refuse, twins
 from segkit.data.packed import SAMPLE_COLUMNS, Rows
-from segkit.data.pictures import UnusableFile, read_pair, trimap_to_mask
+from segkit.data.pictures import is_empty, read_pair, trimap_to_mask
 from segkit.errors import InputError
 from segkit.files import atomic_folder, digest, write_csv, write_json
 from segkit.labels import IGNORED
@@ -31,39 +35,33 @@ POWERS = np.stack([np.arange(256), np.arange(256) ** 2])
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
-@dataclass
-class Packed:
-    """What one worker made of one sample: its original size and exact sums, or why it could not be used."""
-
-    index: int
-    width: int = 0
-    height: int = 0
-    sums: np.ndarray | None = None  # int64 (2, 3): sum and sum of squares of each channel
-    foreground: int = 0
-    counted: int = 0
-    fault: str | None = None
-
-
 def preprocess(raw: Path, target: Path, options: Preprocess, workers: int = 0) -> dict[str, Any]:
     """Pack all samples of ``raw`` into ``target`` and return the summary that it wrote there.
 
-    Raises InputError that lists every file that cannot be used, with its reason, when ``options.on_bad`` is
-    ``fail``; with ``skip`` they are left out and listed in the summary.
+    Raises InputError that lists every sample that cannot be used, with its reason, where ``options.on_bad``,
+    ``on_empty`` or ``on_duplicate`` says ``fail``; with ``skip`` they are left out and listed in the summary.
     """
     samples, workers = read_catalog(raw), workers or cores()
-    with atomic_folder(target) as folder:
+    with atomic_folder(target) as folder, ExitStack() as files:
         splits = [_Split(name, folder / name, [s for s in samples if s.split == name], options) for name in SPLITS]
+        for split in splits:
+            files.callback(split.close)
         chunks = ((split, start) for split in splits for start in range(0, len(split.samples), CHUNK))
         with bar(label="preprocess", total=len(samples), unit="img") as progress:
-            for split, results in _bounded_map(_pack_chunk, chunks, workers):
+            for split, results in _bounded_map(partial(_pack_chunk, options=options), chunks, workers):
                 split.results += results
                 progress.update(len(results))
-        files = [(rows, split.bad) for split in splits for rows in (split.images, split.masks)]
-        with ThreadPoolExecutor(workers) as pool:
-            digests = list(pool.map(lambda file: _finish(*file), files))
+        pairs = twins(result for split in splits for result in split.results)
+        if options.on_duplicate != "report":
+            leave_out_leaks(pairs)
+        for split in splits:
+            split.sort_out()
         _refuse(splits, options)
+        with ThreadPoolExecutor(workers) as pool:
+            finished = [(rows, split.left_out) for split in splits for rows in (split.images, split.masks)]
+            digests = list(pool.map(lambda file: _finish(*file), finished))
         write_csv(folder / "samples.csv", SAMPLE_COLUMNS, [row for split in splits for row in split.table()])
-        summary = _summary(splits, digests, options)
+        summary = _summary(splits, digests, options) | doubles(pairs)
         write_json(folder / "summary.json", summary)
     return summary
 
@@ -73,42 +71,37 @@ class _Split:
 
     def __init__(self, name: str, folder: Path, samples: list[Sample], options: Preprocess) -> None:
         folder.mkdir()
-        self.name, self.samples, self.options = name, samples, options
+        self.name, self.samples = name, samples
         self.images = _Rows(folder / "images.npy", (len(samples), *options.size, 3))
         self.masks = _Rows(folder / "masks.npy", (len(samples), *options.size))
         self.results: list[Packed] = []
+        self.kept: list[Packed] = []
+        self.left_out: list[Packed] = []
 
-    @property
-    def kept(self) -> list[Packed]:
-        """The usable samples, in order."""
-        return sorted((r for r in self.results if r.fault is None), key=lambda result: result.index)
-
-    @property
-    def bad(self) -> list[int]:
-        """The rows of the samples that cannot be used."""
-        return [r.index for r in self.results if r.fault is not None]
-
-    def faults(self) -> dict[str, str]:
-        """The reason for each sample that cannot be used."""
-        return {self.samples[r.index].name: r.fault for r in self.results if r.fault is not None}
+    def sort_out(self) -> None:
+        """Divide the results, in order, into those that are kept and those that are left out."""
+        self.results.sort(key=lambda result: result.index)
+        self.kept = [result for result in self.results if result.fault is None]
+        self.left_out = [result for result in self.results if result.fault is not None]
 
     def table(self) -> Iterator[tuple[Any, ...]]:
         """The split's rows of ``samples.csv``."""
         for row, r in enumerate(self.kept):
-            yield self.name, row, self.samples[r.index].name, self.samples[r.index].group, r.width, r.height
+            yield self.name, row, r.sample.name, r.sample.group, r.width, r.height
+
+    def close(self) -> None:
+        """Close both files, finished or not."""
+        self.images.close()
+        self.masks.close()
 
 
 def _refuse(splits: list[_Split], options: Preprocess) -> None:
-    faults = {name: reason for split in splits for name, reason in split.faults().items()}
-    if faults and options.on_bad == "fail":
-        listed = ", ".join(f"{name} ({reason})" for name, reason in sorted(faults.items()))
-        raise InputError(
-            f"{len(faults)} of {sum(len(split.samples) for split in splits)} samples cannot be used: {listed}; "
-            "mend them, or set preprocess.on_bad to skip"
-        )
+    left_out = [result for split in splits for result in split.left_out]
+    refuse(left_out, sum(len(split.samples) for split in splits), options)
     for split in splits:
         if not split.kept:
-            raise InputError(f"no usable sample is left in the {split.name} set: {dict(list(faults.items())[:5])}")
+            reasons = {result.sample.name: result.fault for result in left_out[:5]}
+            raise InputError(f"no usable sample is left in the {split.name} set: {reasons}")
         if not any(result.counted for result in split.kept):
             raise InputError(f"every pixel of the {split.name} set is ignored; set preprocess.border to foreground")
 
@@ -124,26 +117,40 @@ def _bounded_map(function: Any, items: Iterator[Any], workers: int) -> Iterator[
                 yield future.result()
 
 
-def _pack_chunk(chunk: tuple[_Split, int]) -> tuple[_Split, list[Packed]]:
+def _pack_chunk(chunk: tuple[_Split, int], options: Preprocess) -> tuple[_Split, list[Packed]]:
     split, start = chunk
     stop = min(start + CHUNK, len(split.samples))
-    return split, [_pack(split, row) for row in range(start, stop)]
+    return split, [_pack(split, row, options) for row in range(start, stop)]
 
 
-def _pack(split: _Split, row: int) -> Packed:
-    sample, options = split.samples[row], split.options
-    height, width = options.size
+def _pack(split: _Split, row: int, options: Preprocess) -> Packed:
+    sample, (height, width) = split.samples[row], options.size
     try:
         picture, trimap = read_pair(sample.picture, sample.mask, at_least=(width, height))
         mask = trimap_to_mask(trimap, options.border, (width, height))
     except UnusableFile as fault:
-        return Packed(row, fault=str(fault))
+        return Packed(sample, row, fault=str(fault))
+    if options.on_empty != "keep" and is_empty(trimap, options.border):
+        return Packed(sample, row, fault="the mask has no foreground", key="on_empty")
     image = picture.resize((width, height), Image.Resampling.BILINEAR)
-    split.images.write(row, image.tobytes())
-    split.masks.write(row, mask.tobytes())
-    sums = POWERS @ np.reshape(image.histogram(), (3, 256)).T
-    foreground, counted = int(np.count_nonzero(mask == 1)), int(np.count_nonzero(mask != IGNORED))
-    return Packed(row, trimap.width, trimap.height, sums, foreground, counted)
+    pixels, labels = image.tobytes(), mask.tobytes()
+    split.images.write(row, pixels)
+    split.masks.write(row, labels)
+    return Packed(
+        sample,
+        row,
+        trimap.width,
+        trimap.height,
+        sums=POWERS @ np.reshape(image.histogram(), (3, 256)).T,
+        foreground=int(np.count_nonzero(mask == 1)),
+        counted=int(np.count_nonzero(mask != IGNORED)),
+        picture_digest=_fingerprint(pixels),
+        mask_digest=_fingerprint(labels),
+    )
+
+
+def _fingerprint(values: bytes) -> bytes:
+    return hashlib.blake2b(values, digest_size=16).digest()
 
 
 class _Rows:
@@ -167,27 +174,31 @@ class _Rows:
             written = os.pwrite(self._file.fileno(), data, place)
             data, place = data[written:], place + written
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Close the file, when all rows are on the disk."""
         os.fsync(self._file.fileno())
+        self.close()
+
+    def close(self) -> None:
+        """Close the file as it is."""
         self._file.close()
 
 
-def _finish(rows: _Rows, bad: list[int]) -> str:
-    """Close one file of a split, without the rows of samples that cannot be used, and return its SHA-256."""
-    rows.close()
-    if bad:
-        _drop_rows(rows.path, bad)
+def _finish(rows: _Rows, left_out: list[Packed]) -> str:
+    """Close one file of a split, without the rows of samples that are left out, and return its SHA-256."""
+    rows.finish()
+    if left_out:
+        _drop_rows(rows.path, [result.index for result in left_out])
     return digest(rows.path)
 
 
-def _drop_rows(path: Path, bad: list[int]) -> None:
+def _drop_rows(path: Path, dropped: list[int]) -> None:
     rows = Rows(path)
-    kept = np.setdiff1d(np.arange(len(rows)), bad)
+    kept = np.setdiff1d(np.arange(len(rows)), dropped)
     compact = _Rows(path.with_suffix(".kept"), (len(kept), *rows.shape[1:]))
     for new, old in enumerate(kept.tolist()):
         compact.write(new, rows[old].tobytes())
-    compact.close()
+    compact.finish()
     compact.path.replace(path)
 
 
@@ -213,5 +224,5 @@ def _summary(splits: list[_Split], digests: list[str], options: Preprocess) -> d
             "dataset": {"mean": (total / 255).tolist(), "std": (np.sqrt(squares - total**2) / 255).tolist()},
             "imagenet": IMAGENET,
         },
-        "skipped": dict(sorted((name, reason) for split in splits for name, reason in split.faults().items())),
+        "skipped": dict(sorted((r.sample.name, r.fault) for split in splits for r in split.left_out)),
     }

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from segkit.data.catalog import Sample, read_catalog
-from segkit.data.pictures import UnusableFile, read_pair, trimap_to_mask
+from segkit.data.decode import UnusableFile
+from segkit.data.pictures import read_pair, trimap_to_mask
 from segkit.errors import InputError
 
 AHEAD = 16

@@ -1,5 +1,7 @@
 """Which samples there are, and which split each belongs to."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,4 +113,69 @@ def test_a_list_that_is_no_text_is_refused(lists):
     raw = lists("a\nb")
     (raw / "annotations" / "trainval.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"trainval\.txt cannot be read"):
+        read_catalog(raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("../../etc/passwd", "leads to another folder"),
+        ("/etc/passwd", "leads to another folder"),
+        ("a/b", "leads to another folder"),
+        ("..", "leads to another folder"),
+        ("c:\\a", "leads to another folder"),
+        ("a\0b", "holds characters that are not printed"),
+        ("a\x1b[2Jb", "holds characters that are not printed"),
+        ("a" * 251, "is longer than 250 bytes"),
+        ("ü" * 126, "is longer than 250 bytes"),
+        ("a" * 10**7, "is longer than 250 bytes"),
+    ],
+    ids=lambda value: ascii(value[:12]),
+)
+@pytest.mark.parametrize("which", ["trainval", "test"])
+def test_a_name_that_is_no_file_s_name_is_refused(lists, which, name, fault):
+    texts = {"trainval": "a\nb\n", "test": "t_1\n"}
+    texts[which] += f"{name} 1 1 1\n"
+    with pytest.raises(InputError) as caught:
+        read_catalog(lists(**texts))
+    message = str(caught.value)
+    assert message.endswith(f"{fault}; give its files and the list another one")
+    assert f"{which}.txt: the name {name[:40]!r} " in message
+    assert message.isprintable() and len(message) < 500
+
+
+@pytest.mark.parametrize("name", ["a,b", 'a"b', "'a'", "=1+1", "ünïcode", "犬", "a.b", "-a", "a" * 250])
+def test_odd_names_are_names(lists, name):
+    assert split_names(lists("a\nb\n", f"{name}\n"))["test"] == [name]
+
+
+@few
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.text(alphabet="a/.\\ \n\t\0\x85\u2028#,\"1"))
+def test_any_text_is_a_list_or_one_line(tmp_path_factory, text, nasty):
+    raw = tmp_path_factory.mktemp("raw")
+    (raw / "annotations").mkdir()
+    for name, content in (("trainval", f"a\nb\n{text}\n{nasty}"), ("test", "t_1")):
+        (raw / "annotations" / f"{name}.txt").write_text(content, encoding="utf-8", newline="")
+    try:
+        samples = read_catalog(raw)
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        for sample in samples:
+            assert sample.picture.parent == raw / "images" and sample.picture.name == f"{sample.name}.jpg"
+            assert "\0" not in sample.name and sample.name.split() == [sample.name]
+
+
+def test_a_pipe_in_place_of_a_list_is_not_waited_for(lists):
+    raw = lists("a\nb\n")
+    (raw / "annotations" / "test.txt").unlink()
+    os.mkfifo(raw / "annotations" / "test.txt")
+    with pytest.raises(InputError, match=r"test\.txt cannot be read \(not a regular file\)"):
+        read_catalog(raw)
+
+
+def test_a_list_that_is_far_too_long_is_not_read(lists):
+    raw = lists("a\nb\n")
+    os.truncate(raw / "annotations" / "test.txt", 2**40)
+    with pytest.raises(InputError, match=r"test\.txt cannot be read \(larger than 268,435,456 bytes\)"):
         read_catalog(raw)

@@ -9,9 +9,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from segkit.data.pictures import BACKGROUND, PET, UnusableFile, open_image, to_values
+from segkit.data.catalog import name_fault
+from segkit.data.decode import UnusableFile
+from segkit.data.pictures import BACKGROUND, PET, read_mask
 from segkit.errors import InputError
 from segkit.files import atomic_write
 from segkit.params import Folder
@@ -26,7 +28,7 @@ def import_folder(target: Path, options: Folder) -> int:
 
     A sample is in the test set where the SHA-256 of its name, as a share of its range, is below 0.2; the others
     stand in ``trainval.txt`` in the order of that hash. What has no partner or cannot be read is listed too, so that
-    preprocessing reports it. Raises InputError for a missing folder, or JPEG masks.
+    preprocessing reports it. Raises InputError for a missing folder, JPEG masks, or names that cannot stand in a list.
     """
     pictures = _by_name(main_checkout() / options.images, "images")
     masks = _by_name(main_checkout() / options.masks, "masks")
@@ -39,9 +41,9 @@ def import_folder(target: Path, options: Folder) -> int:
     (target / "annotations" / "trimaps").mkdir(parents=True)
     names = sorted(pictures.keys() | masks.keys())
     for name in bar(names, label="download", unit="img"):
-        if name in pictures:
+        if name in pictures and pictures[name].is_file():
             shutil.copyfile(pictures[name], target / "images" / f"{name}.jpg")
-        if name in masks:
+        if name in masks and masks[name].is_file():
             _write_trimap(masks[name], target / "annotations" / "trimaps" / f"{name}.png")
     _write_lists(target / "annotations", names)
     return len(names)
@@ -50,7 +52,7 @@ def import_folder(target: Path, options: Folder) -> int:
 def _write_trimap(mask: Path, target: Path) -> None:
     """1 where the mask is not 0, 2 elsewhere; upright, for the new file has no EXIF tag. An unreadable one as it is."""
     try:
-        values = np.asarray(to_values(ImageOps.exif_transpose(open_image(mask))))
+        values = np.asarray(read_mask(mask))
     except UnusableFile:
         shutil.copyfile(mask, target)
     else:
@@ -69,13 +71,16 @@ def _write_lists(annotations: Path, names: list[str]) -> None:
 
 
 def _by_name(folder: Path, key: str) -> dict[str, Path]:
-    """Files by their name without the ending, without what ends or hides it in a list; hidden files left out."""
+    """Files by their name without the ending, without what ends or hides it in a list; hidden files and folders left
+    out. Pipes and links to nothing are named, too, so that they are reported and not lost."""
     if not folder.is_dir():
         raise InputError(f"data.folder.{key}: {folder} is not a folder")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_file() and not path.name.startswith("."):
+        if not path.is_dir() and not path.name.startswith("."):
             name = re.sub(r"\s+|^#", "_", path.stem)
+            if fault := name_fault(name):
+                raise InputError(f"data.folder.{key}: the name {name[:40]!r} {fault}; rename it")
             if name in files:
                 same = f"{files[name].name} and {path.name}"
                 raise InputError(f"data.folder.{key}: {same} have the same name; rename one")

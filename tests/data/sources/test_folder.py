@@ -1,6 +1,7 @@
 """A user's own pictures and masks."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -184,3 +185,46 @@ def test_names_that_become_the_same_are_refused(own):
 def test_a_missing_folder_is_named(own):
     own.masks.rmdir()
     assert own.refusal() == f"data.folder.masks: {own.masks} is not a folder"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"a\xff.png", b"a\x07.png", b"a\\b.png", b"a" * 251 + b".png"],
+    ids=["no UTF-8", "bell", "backslash", "long"],
+)
+def test_names_that_cannot_stand_in_a_list_are_refused(own, name):
+    own.add("a")
+    with open(os.path.join(os.fsencode(own.images), name), "wb"):
+        pass
+    said = own.refusal()
+    assert said.startswith("data.folder.images: the name '") and said.endswith("; rename it") and said.isprintable()
+
+
+def test_pipes_and_links_to_nothing_are_reported_by_preprocess(own, tmp_path):
+    for number in range(12):
+        own.add(f"n{number}")
+    for folder, name, make in (
+        (own.images, "n3.png", os.mkfifo),
+        (own.masks, "n4.png", os.mkfifo),
+        (own.images, "n5.png", lambda path: path.symlink_to("gone")),
+    ):
+        (folder / name).unlink()
+        make(folder / name)
+    os.mkfifo(own.images / "new.png")
+    assert own.bring() == 13
+    with pytest.raises(InputError) as caught:
+        preprocess(own.target, tmp_path / "out", options())
+    for name, role in (("n3", "picture"), ("n4", "mask"), ("n5", "picture"), ("new", "picture")):
+        assert f"{name} ({role}: no such file)" in str(caught.value)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "GIF"])
+def test_a_mask_that_is_no_mask_is_copied_and_reported_by_preprocess(own, tmp_path, image_format):
+    for number in range(12):
+        own.add(f"n{number}")
+    frames = [Image.new("L", (40, 30), value) for value in (0, 255)]
+    more = {"save_all": True, "append_images": frames[1:]} if image_format == "GIF" else {}
+    frames[0].save(own.masks / "n3.png", image_format, **more)
+    own.bring()
+    with pytest.raises(InputError, match=r"n3 \(mask: (it has 2 frames|its compression is lossy)"):
+        preprocess(own.target, tmp_path / "out", options())

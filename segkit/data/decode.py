@@ -1,0 +1,154 @@
+"""One file to one frame: whatever its bytes are, a decoded frame or the reason why not, in bounded time and memory."""
+
+import errno
+import logging
+import math
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+# What people keep pictures in. Pillow opens forty more, some of which start another program (EPS) or have no limits.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+JPEG = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as phones write them
+# 8192 x 8192: 256 MiB as RGB and four times that while transparency is laid over white, for each worker.
+MAX_PIXELS = 2**26
+# Each scan of a progressive JPEG passes over all pixels. There are ten or so; a small file can hold 100,000.
+MAX_SCANS = 100
+SCAN = b"\xff\xda\x00"  # the marker and the upper byte of its length, as it stands nowhere within the coded pixels
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# What Pillow has to say about odd metadata and large pictures would break into a stage's one line; a file that cannot
+# be used is refused here. Set once, for filters are shared by all threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+class UnusableFile(Exception):
+    """A picture or mask that cannot be used; the message is the reason, without the file's name."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A decoded frame as stored; ``size`` (width, height) is that in the file, which may be larger than the image's;
+    ``turn`` brings it upright."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    turn: Image.Transpose | None
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height as people see it."""
+        return self.size[::-1] if _is_sideways(self.turn) else self.size
+
+    def upright(self) -> Image.Image:
+        """The image as people see it."""
+        return self.image if self.turn is None else self.image.transpose(self.turn)
+
+
+def decode(
+    path: Path, check: Callable[[Image.Image], None] = lambda image: None, at_least: tuple[int, int] | None = None
+) -> Frame:
+    """Decode the file's first frame, whose format is read from its bytes, not from its name.
+
+    ``check`` sees the opened image before its pixels are decoded, and may raise. ``at_least``: a width and height,
+    upright, that are enough; a JPEG is then decoded at a half, a quarter or an eighth of its size, where that is no
+    smaller. Raises UnusableFile.
+    """
+    _check_file(path)
+    with guarded():
+        image = Image.open(path, formats=FORMATS)
+    with image:
+        size = image.size
+        if math.prod(size) > MAX_PIXELS or _tile_pixels(image) > MAX_PIXELS:
+            raise UnusableFile(f"more than {MAX_PIXELS:,} pixels")
+        if "progressive" in image.info and _scans(path) > MAX_SCANS:
+            raise UnusableFile(f"a JPEG of more than {MAX_SCANS} scans")
+        check(image)
+        if image.format == "PNG":
+            _check_sums(path)
+        with guarded():
+            if at_least is not None and image.format in JPEG:
+                image.draft(None, at_least[::-1] if _is_sideways(_turn(image)) else at_least)
+            image.load()
+            return Frame(image, size, _turn(image))  # read again, for Pillow turns a TIFF as it loads
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Around calls of Pillow on a file's bytes, and nothing else: whatever damage makes it raise becomes UnusableFile.
+
+    That the process has no file handles left is not the file's fault, and stays an OSError.
+    """
+    try:
+        yield
+    except UnidentifiedImageError:
+        raise UnusableFile(f"not one of {', '.join(FORMATS)}, or damaged") from None
+    except Image.DecompressionBombError:
+        raise UnusableFile(f"more than {MAX_PIXELS:,} pixels") from None
+    except MemoryError:
+        raise UnusableFile("cannot be decoded: memory ran out") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        kind = "" if isinstance(error, OSError | ValueError | SyntaxError) else f"{type(error).__name__}: "
+        raise UnusableFile(f"cannot be decoded: {kind}{_printable(str(error))}") from None
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no file with something in it: opening a pipe would wait for ever."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise UnusableFile("no such file") from None
+    except OSError as error:
+        raise UnusableFile(f"cannot be opened: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise UnusableFile("not a regular file")
+    if not status.st_size:
+        raise UnusableFile("the file is empty")
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Pixels of one tile of a TIFF, which may claim to be larger than the picture; 0 without tiles."""
+    tags = getattr(image, "tag_v2", {})
+    sides = [tags.get(side, 0) for side in (322, 323)]  # TileWidth, TileLength
+    return math.prod(sides) if all(isinstance(side, int) for side in sides) else 0
+
+
+def _check_sums(path: Path) -> None:
+    """Refuse a PNG whose check sums are wrong: decoding ends at the last pixel, before the sum of them all."""
+    with guarded(), Image.open(path, formats=("PNG",)) as image:
+        image.verify()
+
+
+def _scans(path: Path) -> int:
+    with open(path, "rb", buffering=0) as file:
+        return sum(part.count(SCAN) for part in iter(lambda: file.read(2**20), b""))
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+
+
+def _is_sideways(turn: Image.Transpose | None) -> bool:
+    """Whether width and height change places."""
+    return turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
+
+
+def _printable(text: str) -> str:
+    """At most 200 characters without what could move a terminal's cursor."""
+    return "".join(character if character.isprintable() else " " for character in text[:200])
