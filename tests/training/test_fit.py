@@ -1,0 +1,223 @@
+"""A training that is interrupted anywhere and run again ends as if nothing had happened, to the bit."""
+
+import json
+
+import pytest
+import torch
+
+from segkit.errors import InputError
+from segkit.files import digest
+from segkit.interrupts import Interrupted, Stop
+from segkit.training import launch, run
+from segkit.training.loop import Engine
+from segkit.training.state import SavedState
+from tests.tiny import make_project, small_params
+
+SIGTERM = 15
+EPOCHS, STEPS, VALID_STEPS = 3, 6, 1
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    make_project(folder)
+    return folder / "data"
+
+
+@pytest.fixture
+def project(data, tmp_path, monkeypatch):
+    (tmp_path / "data").symlink_to(data)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    return tmp_path
+
+
+def params(**changes):
+    return small_params(**{"train__epochs": EPOCHS, "train__lr": 0.01} | changes)
+
+
+def written(project, name: str) -> dict[str, str]:
+    outs = (f"models/{name}.safetensors", f"metrics/curves/{name}.csv", f"metrics/train_{name}.json")
+    return {out: digest(project / out) for out in outs}
+
+
+def states(project) -> list:
+    return sorted((project / ".segkit/training").iterdir())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    """What each network's training writes when nothing happens."""
+    found = {}
+
+    def of(name: str, monkeypatch):
+        if name not in found:
+            folder = tmp_path_factory.mktemp(name)
+            (folder / "data").symlink_to(data)
+            with monkeypatch.context() as context:
+                context.chdir(folder)
+                launch.train(name, params())
+            found[name] = written(folder, name)
+        return found[name]
+
+    return of
+
+
+def interrupted_at(forward: int, name: str, monkeypatch, **changes) -> str:
+    """Ask a training to stop in the ``forward``-th call of its network; returns the line it leaves with."""
+    stop, called = Stop(), []
+    compute = Engine._forward
+
+    def counting(engine, *arguments):
+        called.append(1)
+        if len(called) == forward:
+            stop.number = SIGTERM
+        return compute(engine, *arguments)
+
+    with monkeypatch.context() as context, pytest.raises(Interrupted) as caught:
+        context.setattr(Engine, "_forward", counting)
+        run.train(name, params(**changes), stop=stop)
+    assert caught.value.status == 128 + SIGTERM
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["unet", "resnet34_unet"])
+@pytest.mark.parametrize("forward", [1, 3, STEPS, STEPS + VALID_STEPS, STEPS + 5, 2 * STEPS + 4])
+def test_it_goes_on_and_ends_the_same(project, undisturbed, name, forward, monkeypatch, capsys):
+    expected = undisturbed(name, monkeypatch)
+    line = interrupted_at(forward, name, monkeypatch)
+    assert "ended by SIGTERM in epoch " in line and "its state is saved" in line
+    assert not (project / "models").exists()
+    capsys.readouterr()
+    launch.train(name, params())
+    assert "; goes on in epoch " in capsys.readouterr().out
+    assert written(project, name) == expected
+    assert states(project) == []
+
+
+def test_it_may_be_interrupted_again_and_again(project, undisturbed, monkeypatch):
+    for forward in (2, 4, 3, 5):
+        interrupted_at(forward, "unet", monkeypatch)
+    launch.train("unet", params())
+    assert written(project, "unet") == undisturbed("unet", monkeypatch)
+
+
+def test_the_line_says_where_it_was_and_the_next_run_where_it_goes_on(project, monkeypatch, capsys):
+    line = interrupted_at(STEPS + VALID_STEPS + 1 + 2, "unet", monkeypatch)  # one picture for the log after the first
+    assert line.startswith("ended by SIGTERM in epoch 2 after 2 steps, and its state is saved; run the same command")
+    capsys.readouterr()
+    launch.train("unet", params())
+    first, *epochs = capsys.readouterr().out.splitlines()
+    assert first.endswith("; goes on in epoch 2 after 2 steps")
+    assert [epoch[:9] for epoch in epochs] == ["epoch   2", "epoch   3"]
+
+
+def test_saves_within_an_epoch_change_nothing(project, undisturbed, monkeypatch):
+    launch.train("unet", params(runtime__save_every_seconds=1e-6))
+    assert written(project, "unet") == undisturbed("unet", monkeypatch)
+
+
+@pytest.mark.parametrize("changes", [{"train__lr": 0.02}, {"seed": 1}, {"unet__width": 8}, {"train__epochs": 4}])
+def test_a_changed_parameter_never_finds_the_state(project, monkeypatch, capsys, changes):
+    interrupted_at(8, "unet", monkeypatch)
+    (state,) = states(project)
+    launch.train("unet", params(**changes))
+    assert "goes on" not in capsys.readouterr().out
+    assert states(project) == [state]  # and it is still there for the one it belongs to
+
+
+def test_changed_data_never_find_the_state(project, data, monkeypatch, capsys):
+    interrupted_at(8, "unet", monkeypatch)
+    (project / "data").unlink()
+    make_project(project, n_aug=2)
+    launch.train("unet", params())
+    assert "goes on" not in capsys.readouterr().out
+
+
+def test_changed_code_never_finds_the_state(project, monkeypatch, capsys):
+    interrupted_at(8, "unet", monkeypatch)
+    monkeypatch.setattr(run, "code_fingerprint", lambda: "0" * 64)
+    launch.train("unet", params())
+    assert "goes on" not in capsys.readouterr().out
+
+
+def test_a_damaged_state_is_named_and_the_training_begins_anew(project, undisturbed, monkeypatch, capsys):
+    interrupted_at(8, "unet", monkeypatch)
+    (state,) = states(project)
+    state.write_bytes(state.read_bytes()[:-1])
+    launch.train("unet", params())
+    output = capsys.readouterr().out
+    assert f"{state} is damaged; this training begins anew" in output and "goes on" not in output
+    assert written(project, "unet") == undisturbed("unet", monkeypatch)
+
+
+def test_a_training_that_early_stopping_ended_is_not_continued(project, monkeypatch, capsys):
+    changes = {"train__patience": 1, "train__lr": 1e-9, "train__epochs": 50, "train__precision": "fp32"}
+    monkeypatch.setattr(run, "_write", lambda *arguments: pytest.fail("killed here"))
+    with pytest.raises(pytest.fail.Exception):
+        run.train("unet", params(**changes))
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    capsys.readouterr()
+    line = launch.train("unet", params(**changes))
+    output = capsys.readouterr().out
+    assert "(stopped early)" in line
+    assert "\nepoch " not in output
+    rows = json.loads((project / "metrics/train_unet.json").read_text())["unet"]["train"]["epochs"]
+    assert 1 < rows < 50 and len((project / "metrics/curves/unet.csv").read_text().splitlines()) == rows + 1
+
+
+def test_a_signal_while_the_result_is_written_keeps_the_state_until_the_next_run(project, undisturbed, monkeypatch):
+    stop, write = Stop(), run._write
+
+    def writing(*arguments):
+        stop.number = SIGTERM
+        return write(*arguments)
+
+    with monkeypatch.context() as context, pytest.raises(Interrupted, match="when its result was written"):
+        context.setattr(run, "_write", writing)
+        run.train("unet", params(), stop=stop)
+    assert len(states(project)) == 1
+    launch.train("unet", params())
+    assert written(project, "unet") == undisturbed("unet", monkeypatch)
+    assert states(project) == []
+
+
+def test_an_edit_of_the_parameters_meanwhile_keeps_the_state(project, monkeypatch):
+    def edited(before, keys):
+        raise InputError("params.yaml: train was edited")
+
+    monkeypatch.setattr(launch, "refuse_edited", edited)
+    with pytest.raises(InputError, match="was edited"):
+        launch.train("unet", params(), keys=("train",))
+    assert len(states(project)) == 1
+
+
+def test_a_result_that_nobody_waits_for_any_more_stays_in_the_state(project, undisturbed, monkeypatch, capsys):
+    """DVC was killed meanwhile and has not recorded it; its next run removes the outputs and trains again."""
+    parents = iter([10, 1])
+    with monkeypatch.context() as context:
+        context.setattr(launch.os, "getppid", lambda: next(parents))
+        launch.train("unet", params())
+    (project / "models/unet.safetensors").unlink()
+    capsys.readouterr()
+    launch.train("unet", params())
+    assert "\nepoch " not in capsys.readouterr().out
+    assert written(project, "unet") == undisturbed("unet", monkeypatch)
+    assert states(project) == []
+
+
+def test_a_state_that_cannot_be_written_ends_the_training_and_keeps_the_one_before(project, monkeypatch):
+    write = SavedState.write
+
+    def full(self, state):
+        if state["epoch"] > 1:
+            raise OSError(28, "No space left on device", str(self.path))
+        write(self, state)
+
+    with monkeypatch.context() as context, pytest.raises(OSError, match="No space left"):
+        context.setattr(SavedState, "write", full)
+        launch.train("unet", params())
+    (state,) = states(project)
+    assert torch.load(state, weights_only=True)["epoch"] == 1
