@@ -66,6 +66,9 @@ class SavedState:
         free = [path for path in others if not is_held(self.lock.with_name(path.stem))]
         for path in sorted(free, key=lambda path: path.stat().st_mtime)[:-KEEP]:
             remove(path)
+        for partial in self.path.parent.glob(f".{name}-*.partial"):  # of a run that was killed while it saved
+            if not is_held(self.lock.with_name(partial.name[1:].partition(".")[0])):
+                remove(partial)
 
 
 def parse(content: bytes) -> dict[str, Any]:

@@ -109,6 +109,16 @@ def test_only_the_latest_of_other_trainings_are_kept_and_running_ones_always(mai
     assert left == sorted(path.name for path in [*expected, *(state.path for state in others[-KEEP:])])
 
 
+def test_what_a_killed_save_of_another_training_left_is_removed(main_checkout):
+    saved().write(STATE)
+    half, running = (saved(letter * 64) for letter in "bc")
+    partials = [state.path.with_name(f".{state.path.name}.partial") for state in (half, running)]
+    for partial in partials:
+        partial.touch()
+    with running.held(), saved().held():
+        assert [partial.exists() for partial in partials] == [False, True]
+
+
 def test_a_state_that_another_process_has_taken_over_is_not_removed():
     saved().write(STATE)
     with saved().held():
