@@ -30,8 +30,7 @@ def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[
         os.replace(partial, path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk does not say where it is
+        _name_place(error, path)
         raise
     _sync_folder(path.parent)
 
@@ -54,13 +53,20 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         if os.path.lexists(path):
             os.replace(path, former)
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         remove(partial)
+        _name_place(error, path)
         if not os.path.lexists(path) and os.path.lexists(former):
             os.replace(former, path)
         raise
     remove(former)
     _sync_folder(path.parent)
+
+
+def _name_place(error: BaseException, path: Path) -> None:
+    """A full disk does not say where it is."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
 
 
 def _partial(path: Path) -> Path:

@@ -52,7 +52,12 @@ class SavedState:
         """Write tensors and plain values, nested in dicts and lists, whole or not at all."""
         with atomic_write(self.path) as file:
             hashing = _Hashing(file)
-            torch.save(state, hashing)
+            try:
+                torch.save(state, hashing)
+            except RuntimeError:
+                if hashing.fault:  # torch hides it behind a fault of its own
+                    raise hashing.fault from None
+                raise
             file.write(hashing.sha256.digest())
 
     def remove(self) -> None:
@@ -128,10 +133,15 @@ class _Hashing:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.sha256 = file, hashlib.sha256()
+        self.fault: OSError | None = None
 
     def write(self, data: bytes) -> int:
         self.sha256.update(data)
-        return self._file.write(data)
+        try:
+            return self._file.write(data)
+        except OSError as fault:
+            self.fault = fault
+            raise
 
     def flush(self) -> None:
         self._file.flush()
