@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -20,3 +21,8 @@ def _no_foreign_environment() -> Iterator[None]:
             patch.delenv(name, raising=False)
         os.environ.setdefault("DVC_NO_ANALYTICS", "1")
         yield
+
+# Under nohup or in the background of a shell these are ignored, and what is ignored is handed on to every command
+# that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
