@@ -18,7 +18,7 @@ COLUMNS = ("target", "seconds", "executions", "a second", "edges", "peak MiB", "
 
 
 def main() -> int:
-    """Returns 0, 1 where a target broke its contract, 2 where atheris is missing."""
+    """Returns 0, 1 where a target broke its contract, 2 where atheris is missing, 130 after Ctrl-C."""
     args = _arguments()
     if args.input:
         with tempfile.TemporaryDirectory() as scratch:
@@ -29,7 +29,10 @@ def main() -> int:
         print("tests.fuzz: the package atheris is missing; run pip install -e '.[fuzz]'", file=sys.stderr)
         return 2
     print(_row(COLUMNS), flush=True)
-    return max([_fuzz(name, args.minutes, args.seed) for name in ([args.target] if args.target else TARGETS)])
+    try:
+        return max([_fuzz(name, args.minutes, args.seed) for name in ([args.target] if args.target else TARGETS)])
+    except KeyboardInterrupt:
+        return 130
 
 
 def _arguments() -> argparse.Namespace:
@@ -41,6 +44,8 @@ def _arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.input and not args.target:
         parser.error("--input needs --target")
+    if args.input and not args.input.is_file():
+        parser.error(f"--input {args.input}: no such file")
     if args.minutes <= 0 or args.seed < 1:
         parser.error("--minutes must be above 0 and --seed at least 1")
     return args
