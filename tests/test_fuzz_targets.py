@@ -10,7 +10,7 @@ import pytest
 
 from segkit.data import decode
 from segkit.errors import InputError
-from tests.fuzz.__main__ import _figures
+from tests.fuzz.__main__ import _figures, _fuzz
 from tests.fuzz.target import TARGETS, Target, hold, load
 from tests.tiny import ROOT
 
@@ -115,3 +115,20 @@ def test_the_figures_are_read_from_what_libfuzzer_says():
     )
     assert _figures(log) == ("13", "2015", "155", "527 to 836", "46", "0.193", "0")
     assert _figures("killed") == ("?", "?", "?", "? to ?", "?", "?", "0")
+
+
+@pytest.mark.parametrize("saved", [["crash-0"], []])
+def test_a_run_that_ended_before_its_time_is_no_success(monkeypatch, capsys, tmp_path, saved):
+    def ended(name, target, folder, seconds, seed):
+        (folder / "faults").mkdir()
+        for fault in saved:
+            (folder / "faults" / fault).write_bytes(b"x")
+        return "#10 INITED cov: 5\nstat::number_of_executed_units: 10\n"
+
+    monkeypatch.setattr("tests.fuzz.__main__._run_child", ended)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert _fuzz("lists", minutes=1, seed=1) == 1
+    said, kept = capsys.readouterr().err, next(tmp_path.glob("segkit-fuzz-lists-*"))
+    assert f"lists: ended before its time; see {kept}/log.txt" in said
+    assert sorted(path.name for path in kept.iterdir()) == sorted([*saved, "log.txt"])
+    assert all(f"again: python -m tests.fuzz --target lists --input {kept / fault}" in said for fault in saved)
