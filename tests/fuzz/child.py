@@ -17,6 +17,8 @@ def main() -> None:
     name, scratch = sys.argv[1], Path(sys.argv[2])
     with atheris.instrument_imports(include=list(TARGETS[name])):
         target = load(name)
+        for seed in target.seeds():  # Pillow imports its formats when they are first used
+            hold(target, seed, scratch)
     slowest = 0.0
 
     def one(content: bytes) -> None:
@@ -28,8 +30,6 @@ def main() -> None:
             slowest = seconds
             print(f"slowest: {seconds:.3f} s", file=sys.stderr, flush=True)
 
-    for seed in target.seeds():  # what is made once, at the first call, is not the first input's doing
-        hold(target, seed, scratch)
     atheris.Setup([sys.argv[0], *sys.argv[3:]], one)
     atheris.Fuzz()
 
