@@ -1,0 +1,48 @@
+"""Any bytes as the lists of a data set's names, or as SHA256SUMS.
+
+The first byte of an input says which of the two; the byte FF, which stands in no text, parts two lists.
+"""
+
+from pathlib import Path
+
+from segkit.data.catalog import LONGEST_NAME, SPLITS, read_catalog
+from segkit.data.sources.addresses import parse_sums
+from segkit.errors import InputError
+from tests.fuzz.target import Target
+
+SUMS, LISTS, BREEDS = b"\0", b"\1", b"\3"
+
+
+def _seeds() -> list[bytes]:
+    sums = "# comment\n\n" + "0a" * 32 + "  images.tar.gz\n" + "1B" * 32 + " *./annotations.tar.gz\r\n"
+    return [
+        SUMS + sums.encode(),
+        LISTS + b"a\nb 2 1\xfft\n",
+        BREEDS + "\ufeff#Image CLASS-ID\na_1 1 1 1\n\nbig_dog_2\t2\r\nç_3\n".encode() + b"\xfft_1 1 1 1\n",
+    ]
+
+
+def _run(content: bytes, folder: Path) -> None:
+    kind, text = content[:1], content[1:]
+    if not kind or not kind[0] % 2:
+        for name, checksum in parse_sums(text).items():
+            assert name.strip() and len(checksum.digest) == 64 and checksum.digest == checksum.digest.lower()
+        return
+    trainval, _, test = text.partition(b"\xff")
+    annotations = folder / "annotations"
+    annotations.mkdir()
+    (annotations / "trainval.txt").write_bytes(trainval)
+    (annotations / "test.txt").write_bytes(test)
+    if kind[0] & 2:
+        (annotations / "list.txt").touch()
+    samples = read_catalog(folder)
+    assert {sample.split for sample in samples} == set(SPLITS)
+    assert len({sample.name for sample in samples}) == len(samples)
+    for sample in samples:
+        assert sample.picture == folder / "images" / f"{sample.name}.jpg"
+        assert sample.picture.parent == folder / "images" and sample.mask.parent == annotations / "trimaps"
+        assert sample.name.split() == [sample.name] and len(sample.name.encode()) <= LONGEST_NAME
+
+
+WORDS = ("\n", "\r\n", "\u2028", "\ufeff", "#", " ", "\t", "../", "\\", ".", "_1 1 1 1\n", "  ", " *", "./", "0a" * 32)
+TARGET = Target(_seeds, _run, InputError, longest=1000, max_len=2000, memory=1024, words=WORDS)
