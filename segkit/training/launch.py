@@ -34,14 +34,24 @@ def train(name: str, params: Params, keys: Sequence[str] = ()) -> str:
     empty line in all processes but the leading one. Raises InputError for more devices than there are, or where one of
     the parameters ``keys`` was edited meanwhile; the result then stays in the saved state.
     """
-    parent = os.getppid()
+    starters = _starters()
     trained = _train(name, params)
     if trained.saved:
         refuse_edited(params, keys)
         # Where DVC was killed nobody records this result: the next run takes it from the state.
-        if os.getppid() == parent:
+        if _starters() == starters:
             trained.saved.remove()
     return trained.line
+
+
+def _starters() -> tuple[int, int]:
+    """The parent of this process, and the parent's own (0 where the system does not tell): DVC starts a stage through
+    a shell, and some shells stay and wait."""
+    parent = os.getppid()
+    try:
+        return parent, int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
+    except FileNotFoundError:
+        return parent, 0
 
 
 def _train(name: str, params: Params) -> Trained:

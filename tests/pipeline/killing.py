@@ -43,6 +43,7 @@ class Job:
     arguments: tuple[str, ...]
     outs: tuple[str, ...]
     moments: tuple[str, ...]
+    model: str | None = None
 
     @property
     def name(self) -> str:
@@ -54,13 +55,13 @@ def training(model: str) -> Job:
     """The training of one network."""
     outs = (f"models/{model}.safetensors", f"metrics/curves/{model}.csv", f"metrics/train_{model}.json")
     moments = ("during a step", "between epochs", "during a save", "during the final write")
-    return Job(f"train_{model}", (), outs, moments)
+    return Job(f"train_{model}", (), outs, moments, model)
 
 
 def evaluation(model: str) -> Job:
     """The evaluation of one network."""
     outs = (f"metrics/evaluate_{model}.json", f"metrics/per_image/{model}.csv", f"metrics/pictures/{model}")
-    return Job("evaluate", (model,), outs, ("at a random moment", "during the final write"))
+    return Job("evaluate", (model,), outs, ("at a random moment", "during the final write"), model)
 
 
 MODELS = ("unet", "resnet34_unet")

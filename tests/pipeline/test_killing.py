@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -69,7 +70,9 @@ def test_a_training_that_is_asked_to_stop_saves_and_says_so(private: Workspace, 
         assert "; goes on in epoch " in wait_for(process, "unet: ")
 
 
-def test_a_stage_that_outlives_dvc_is_named_and_its_work_is_taken_over(private: Workspace):
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])  # of which Debian's stays between, and bash does not
+def test_a_stage_that_outlives_dvc_is_named_and_its_work_is_taken_over(private: Workspace, shell: str):
+    private = replace(private, env=private.env | {"SHELL": shell})
     private.edit(EDITS | {"train.epochs": 4})
     private.dvc("repro", "augment")
     expected, _ = run_undisturbed(private, UNET)

@@ -1,0 +1,95 @@
+"""What it costs a training that its state is saved: steps with one save among them, and the same without.
+
+    python -m benchmarks.saving [--model unet] [--size 128] [--rounds 7] [--steps 12] [--json FILE]
+
+Both take turns. ``seconds_lost`` is the median difference: the copy, for which the training waits, and what the writing
+thread takes from the steps meanwhile. ``written_in_seconds`` is the save alone, in an otherwise idle process.
+"""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.common import make_engine, median, params_at, report, seconds
+from segkit.command import run_command
+from segkit.data.batches import Batch
+from segkit.params import MODEL_NAMES
+from segkit.training.fit import Fit
+from segkit.training.logbook import Logbook
+from segkit.training.loop import Engine
+from segkit.training.state import SavedState, Saver, snapshot
+
+
+def compare(name: str, size: int, rounds: int, steps: int) -> dict[str, float]:
+    """Seconds of ``steps`` steps with a save and without."""
+    params = params_at(size)
+    recipe = getattr(params, name).train
+    engine = make_engine(name, params)
+    images = torch.randn(recipe.batch_size, 3, size, size).contiguous(memory_format=torch.channels_last)
+    batch = Batch(images, torch.randint(0, 2, (len(images), size, size), dtype=torch.uint8))
+    fit = Fit(name, engine, recipe, Logbook(None, recipe.epochs), None, None)
+    train(engine, batch, 2)
+    fit.stopping.update(0, 0.0, 0.0, engine.model)  # the best weights are a part of the state
+    saved = SavedState(name, "0" * 64)
+    with ExitStack() as stack, Saver(saved, 0) as saver:
+        stack.callback(saved.remove)
+
+        def save(count: int) -> float:
+            """Steps after a save, which is on the disk at the end."""
+
+            def work() -> None:
+                saver.save(fit.state())
+                train(engine, batch, count)
+                saver.wait()
+
+            return seconds(work)
+
+        alone = [save(0) for _ in range(rounds)]
+        copied = [seconds(lambda: snapshot(fit.state())) for _ in range(rounds)]
+        lost = []
+        for number in range(rounds):
+            kinds = [save, lambda count: seconds(lambda: train(engine, batch, count))]
+            times = {kind: kind(steps) for kind in kinds[:: -1 if number % 2 else 1]}
+            lost.append(times[kinds[0]] - times[kinds[1]])
+        size_on_disk = saved.path.stat().st_size
+    return {
+        "megabytes": round(size_on_disk / 1e6, 1),
+        "copied_in_seconds": median(copied),
+        "written_in_seconds": median(alone),
+        "seconds_lost": median(lost),
+        "least_and_most_lost": [round(min(lost), 3), round(max(lost), 3)],
+    }
+
+
+def train(engine: Engine, batch: Batch, steps: int) -> None:
+    """``steps`` steps, if any."""
+    if steps:
+        engine.train(repeat(batch, steps), steps=steps, label="steps")
+
+
+def main() -> int:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=MODEL_NAMES)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=12, help="should take longer than a save; default: 12")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+
+    def work() -> None:
+        result: dict[str, Any] = {"size": options.size, "steps": options.steps}
+        for name in [options.model] if options.model else MODEL_NAMES:
+            result[name] = compare(name, options.size, options.rounds, options.steps)
+        report(result, options.json)
+
+    return run_command("saving", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
