@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from segkit import interrupts
-from segkit.errors import InputError
+from segkit.errors import InputError, one_line
 
 
 def run_command(name: str, work: Callable[[], object]) -> int:
@@ -22,13 +22,13 @@ def run_command(name: str, work: Callable[[], object]) -> int:
     except InputError as error:
         if _debug():
             raise
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         if _debug():
             raise
         what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error
-        print(f"{name}: {what}; free space there or mend its permissions, then run it again", file=sys.stderr)
+        print(f"{name}: {one_line(what)}; free space there or mend its permissions, then run it again", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if _debug() or (error.name or "").split(".")[0] in ("segkit", "stages"):

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from segkit.data import decode
-from segkit.errors import InputError
 from tests.fuzz.__main__ import _figures, _fuzz
 from tests.fuzz.target import TARGETS, Target, hold, load
 from tests.tiny import ROOT
@@ -38,7 +37,7 @@ def test_a_target_holds_for_its_seeds_and_for_what_becomes_of_them(name, tmp_pat
 
 def raising(message: str):
     def run(content, folder):
-        raise InputError(message)
+        raise ValueError(message)
 
     return run
 
@@ -50,7 +49,7 @@ def swallowing(work):
         try:
             work(folder)
         except Exception:
-            raise InputError("refused") from None
+            raise ValueError("refused") from None
 
     return run
 
@@ -74,11 +73,11 @@ def swallowing(work):
 def test_a_broken_contract_is_seen(tmp_path, run):
     (tmp_path / "inner").mkdir()
     with pytest.raises((AssertionError, ZeroDivisionError)):
-        hold(Target(list, run, InputError, longest=100, max_len=1, memory=1), b"", tmp_path / "inner")
+        hold(Target(list, run, ValueError, longest=100, max_len=1, memory=1), b"", tmp_path / "inner")
 
 
 def test_what_is_allowed_passes(tmp_path):
-    target = Target(list, raising(f"{tmp_path}: x"), InputError, longest=3, max_len=1, memory=1)
+    target = Target(list, raising(f"{tmp_path}: x"), ValueError, longest=3, max_len=1, memory=1)
     assert not hold(target, b"", tmp_path)
     assert hold(replace(target, run=lambda content, folder: (folder / "x").write_bytes(content)), b"abc", tmp_path)
 
@@ -86,7 +85,7 @@ def test_what_is_allowed_passes(tmp_path):
 def test_an_input_that_takes_long_is_seen(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.fuzz.target.SLOWEST", 0)
     with pytest.raises(AssertionError, match="it took 0"):
-        hold(Target(list, lambda content, folder: None, InputError, 100, 1, 1), b"", tmp_path)
+        hold(Target(list, lambda content, folder: None, ValueError, 100, 1, 1), b"", tmp_path)
 
 
 def command(*arguments: object, environment: dict[str, str] = {}) -> subprocess.CompletedProcess[str]:  # noqa: B006

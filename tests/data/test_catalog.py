@@ -179,3 +179,9 @@ def test_a_list_that_is_far_too_long_is_not_read(lists):
     os.truncate(raw / "annotations" / "test.txt", 2**40)
     with pytest.raises(InputError, match=r"test\.txt cannot be read \(larger than 268,435,456 bytes\)"):
         read_catalog(raw)
+
+
+def test_a_message_about_a_name_is_printable_where_the_name_is_not(lists):
+    with pytest.raises(InputError) as caught:
+        read_catalog(lists("a_1\nb\ufeff_2\nb\ufeff_2\n"))
+    assert "b?_2" in str(caught.value) and str(caught.value).isprintable()
