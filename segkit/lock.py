@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,15 @@ from segkit.errors import InputError
 
 
 @contextmanager
-def hold(path: Path, what: str) -> Iterator[None]:
+def hold(path: Path, what: str, patience: float = 0.2) -> Iterator[None]:
     """Hold the lock file ``path`` while the block runs.
 
     what: names the work for another process that comes meanwhile; it gets InputError with the holder's process
-    number. The kernel gives the lock (``flock``) back when its holder ends, however it ends, so none is left over.
+    number after ``patience`` seconds, for the holder may be ``is_held``, which only looks. The kernel gives the lock
+    (``flock``) back when its holder ends, however it ends, so none is left over.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path, what) as file:
+    with _locked(path, what, patience) as file:
         file.truncate(0)
         file.write(f"{os.getpid()} on {socket.gethostname()}")
         file.flush()
@@ -32,13 +34,14 @@ def hold(path: Path, what: str) -> Iterator[None]:
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock now."""
     try:
-        with hold(path, ""):
+        with hold(path, "", patience=0):
             return False
     except InputError:
         return True
 
 
-def _locked(path: Path, what: str) -> IO[str]:
+def _locked(path: Path, what: str, patience: float) -> IO[str]:
+    deadline = time.monotonic() + patience
     while True:
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed by the caller)
         try:
@@ -47,6 +50,9 @@ def _locked(path: Path, what: str) -> IO[str]:
             file.seek(0)
             holder = file.read() or "unknown"
             file.close()
+            if time.monotonic() < deadline:
+                time.sleep(patience / 10)
+                continue
             raise InputError(
                 f"process {holder} is at work on {what}; wait until it has ended, or end it with "
                 f"'kill {holder.split()[0]}' (it keeps what it has done), then run the same command again"

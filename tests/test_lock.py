@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,28 @@ def test_a_second_process_is_told_who_holds_it(holder, tmp_path):
     with pytest.raises(InputError, match=message), hold(tmp_path / "lock", "the cake"):
         pass
     assert is_held(tmp_path / "lock")
+
+
+def test_one_that_looks_whether_it_is_held_turns_nobody_away(tmp_path):
+    """A pruning training looks at the locks of others, one of which may start at that moment."""
+    looking, done = threading.Event(), threading.Event()
+
+    def look():
+        while not done.is_set():
+            is_held(tmp_path / "lock")
+            looking.set()
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        looking.wait()
+        for _ in range(200):
+            with hold(tmp_path / "lock", "it"):
+                pass
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_it_ends_with_its_holder_however_that_ends(holder, tmp_path):
