@@ -4,6 +4,7 @@
 background, 1 foreground, 255 ignored; ``samples.csv``; ``summary.json``.
 """
 
+import csv
 import math
 import os
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from segkit.errors import InputError
+from segkit.errors import InputError, brief
 from segkit.files import csv_rows, read_json
 
+_MEND = "run 'dvc repro preprocess' or 'dvc pull'"
 SAMPLE_COLUMNS = ("split", "row", "name", "group", "width", "height")
 
 
@@ -71,25 +73,47 @@ class Split:
 
 def open_split(processed: Path, split: str) -> Split:
     """Open one split; raises InputError where a file is missing or is no such array."""
-    return Split(_open(processed / split / "images.npy"), _open(processed / split / "masks.npy"))
+    images, masks = (_open(processed / split / f"{kind}.npy") for kind in ("images", "masks"))
+    if images.shape != (*masks.shape, 3):
+        raise InputError(f"{processed / split}: images {images.shape} and masks {masks.shape} do not match; {_MEND}")
+    return Split(images, masks)
 
 
 def read_samples(processed: Path, split: str) -> list[dict[str, Any]]:
-    """The rows of ``samples.csv`` of one split, in row order; ``row``, ``width``, ``height`` as int."""
-    rows = [row for row in csv_rows(processed / "samples.csv") if row["split"] == split]
-    return [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
+    """The rows of ``samples.csv`` of one split, in row order; ``row``, ``width``, ``height`` as int.
+
+    Raises InputError where it does not list what ``summary.json`` counts.
+    """
+    path, count = processed / "samples.csv", read_summary(processed)["splits"][split]["images"]
+    try:
+        rows = [row for row in csv_rows(path) if row["split"] == split]
+        rows = [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({brief(repr(error))}); {_MEND}") from None
+    if [row["row"] for row in rows] != list(range(count)):
+        raise InputError(f"{path} does not list the {count:,} samples of {split}; {_MEND}")
+    return rows
 
 
 def read_summary(processed: Path) -> dict[str, Any]:
-    """``summary.json``; raises InputError where it is missing."""
+    """``summary.json``; raises InputError where it is missing or damaged."""
     path = processed / "summary.json"
     if not path.is_file():
         raise InputError(f"{path} is missing; run 'dvc repro preprocess', or fetch it with 'dvc pull'")
-    return read_json(path)
+    try:
+        summary = read_json(path)
+        for key in ("size", "border", "normalize"):  # what is not there is a KeyError, which names it
+            summary[key]
+        for split in ("train", "valid", "test"):
+            for key in ("images", "images_sha256", "masks_sha256"):
+                summary["splits"][split][key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({brief(repr(error))}); {_MEND}") from None
+    return summary
 
 
 def _open(path: Path) -> Rows:
     try:
         return Rows(path)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be opened ({error}); run 'dvc repro preprocess' or 'dvc pull'") from None
+        raise InputError(f"{path} cannot be opened ({brief(error)}); {_MEND}") from None

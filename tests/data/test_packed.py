@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segkit.data.packed import Rows, open_split
+from segkit.data.packed import Rows, open_split, read_samples, read_summary
 from segkit.errors import InputError
-from tests.tiny import few
+from tests.tiny import few, make_project
 
 
 def write(path: Path, shape: tuple[int, ...], dtype=np.uint8) -> np.ndarray:
@@ -113,3 +113,43 @@ def test_a_file_cut_while_it_is_read_is_an_error_and_not_a_crash(tmp_path):
     assert len(rows[0]) == 4096
     with pytest.raises(OSError, match=r"x\.npy: row 3 ends early"):
         rows[3]
+
+
+@pytest.fixture
+def processed(tmp_path):
+    make_project(tmp_path, trainval=4, test=3)
+    return tmp_path / "data/processed"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) - 30],
+        lambda text: text.replace("test,1,", "test,0,"),
+        lambda text: text.replace("test,1,", "test,one,"),
+        lambda text: text.replace("split,", "set,", 1),
+        lambda text: "\udcff" + text,
+    ],
+)
+def test_a_damaged_list_of_samples_is_refused_and_not_scored_in_part(processed, spoil):
+    path = processed / "samples.csv"
+    assert [row["row"] for row in read_samples(processed, "test")] == [0, 1, 2]
+    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(InputError, match=r"samples\.csv .*run 'dvc repro preprocess' or 'dvc pull'$"):
+        read_samples(processed, "test")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"size": ', '{"size": 1, "border": "ignore", "normalize": 1, "splits": []}']
+)
+def test_a_damaged_summary_is_refused(processed, content):
+    (processed / "summary.json").write_text(content)
+    with pytest.raises(InputError, match=r"summary\.json cannot be read \(.*run 'dvc repro preprocess' or 'dvc pull'$"):
+        read_summary(processed)
+
+
+def test_masks_of_other_pictures_are_refused(processed):
+    np.save(processed / "test/masks.npy", np.zeros((2, 32, 32), np.uint8))
+    with pytest.raises(InputError, match=r"\(3, 32, 32, 3\) and masks \(2, 32, 32\) do not match; run"):
+        open_split(processed, "test")
