@@ -1,12 +1,16 @@
 """Progress bars on a terminal; silence elsewhere, where stages print their own lines."""
 
 import sys
+import threading
 from collections.abc import Iterable
 from typing import TypeVar
 
 from tqdm import tqdm
 
 T = TypeVar("T")
+
+# tqdm's own lock is one between processes, of which one that is killed leaves a semaphore behind
+tqdm.set_lock(threading.RLock())
 
 
 def bar(

@@ -14,7 +14,6 @@ import pytest
 import torch
 import yaml
 
-from segkit.command import run_command
 from segkit.errors import InputError
 from segkit.files import digest
 from segkit.params import Count, Runtime
@@ -127,18 +126,6 @@ def test_more_gpus_than_there_are_is_refused(monkeypatch, device):
         launch.how_many(Runtime(device, Count(3), 0, 300), 15)
 
 
-def test_a_process_that_is_killed_ends_the_training_with_one_line(project, capfd, monkeypatch):
-    class Helpers:
-        def join(self, timeout):
-            raise launch.processes.ProcessExitedException(
-                "x", error_index=1, error_pid=1, exit_code=-9, signal_name="SIGKILL"
-            )
-
-    monkeypatch.setattr(launch.processes, "spawn", lambda *_args, **_options: Helpers())
-    assert run_command("train_unet", lambda: launch.train("unet", small_params(runtime__devices=2))) == 2
-    assert "process 1 of 2 was ended by SIGKILL" in capfd.readouterr().err
-
-
 def stage_project(folder: Path, data: Path, **changes) -> Path:
     """A folder in which ``python -m stages.train_unet`` runs on ``data``."""
     folder.mkdir()
@@ -171,6 +158,30 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def wait_for_log(folder: Path) -> None:
+    """Until the training in ``folder`` has begun its TensorBoard log."""
+    deadline = time.monotonic() + 120
+    while not list((folder / "runs/workspace/unet").glob("events*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path(f"/proc/{os.getpid()}/task").exists(), reason="finds the process in /proc")
+@pytest.mark.parametrize("member", [0, 1])
+def test_a_process_that_is_killed_ends_the_training_with_one_line(data, tmp_path, member):
+    folder = stage_project(tmp_path / "x", data, train__epochs=1000, train__patience=1000, runtime__devices=2)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.train_unet"], cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    wait_for_log(folder)
+    spawned = [pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(spawned[member], signal.SIGKILL)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert errors.startswith(f"train_unet: unet: process {member} of 2 was ended by SIGKILL; if memory"), errors
+    assert errors.count("\n") == 1, errors
+
+
 @pytest.mark.skipif(not Path(f"/proc/{os.getpid()}/task").exists(), reason="finds the worker in /proc")
 def test_a_job_whose_worker_is_killed_starts_again_and_ends_the_same(data, tmp_path):
     results = []
@@ -178,10 +189,7 @@ def test_a_job_whose_worker_is_killed_starts_again_and_ends_the_same(data, tmp_p
         folder = stage_project(tmp_path / str(kill), data, train__epochs=6)
         process = torchrun(folder, "--standalone", "--nproc-per-node=2", "--max-restarts=1")
         if kill:
-            curves_begun = folder / "runs/workspace/unet"
-            deadline = time.monotonic() + 120
-            while not list(curves_begun.glob("events*")) and time.monotonic() < deadline:
-                time.sleep(0.05)
+            wait_for_log(folder)
             os.kill(children(process.pid)[1], signal.SIGKILL)
         output = finish(process)
         assert output.count("train_unet: models/unet.safetensors") == 1
