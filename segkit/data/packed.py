@@ -4,6 +4,7 @@
 background, 1 foreground, 255 ignored; ``samples.csv``; ``summary.json``.
 """
 
+import csv
 import math
 import os
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from segkit.errors import InputError
+from segkit.errors import InputError, brief
 from segkit.files import csv_rows, read_json
+from segkit.params import Border
+from segkit.schema import read
 
+_MEND = "run 'dvc repro preprocess' or 'dvc pull'"
 SAMPLE_COLUMNS = ("split", "row", "name", "group", "width", "height")
 
 
@@ -59,6 +63,16 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class _Needed:
+    """What every reader of ``summary.json`` relies on."""
+
+    size: tuple[int, int]
+    border: Border
+    splits: dict
+    normalize: dict
+
+
+@dataclass(frozen=True)
 class Split:
     """One split: ``images`` ``uint8 (N, H, W, 3)`` and ``masks`` ``uint8 (N, H, W)``, on disk or as arrays."""
 
@@ -70,26 +84,47 @@ class Split:
 
 
 def open_split(processed: Path, split: str) -> Split:
-    """Open one split; raises InputError where a file is missing or is no such array."""
-    return Split(_open(processed / split / "images.npy"), _open(processed / split / "masks.npy"))
+    """Open one split; raises InputError where a file is missing or is no such array, or they do not fit."""
+    images, masks = (_open(processed / split / f"{name}.npy") for name in ("images", "masks"))
+    if images.shape != (*masks.shape, 3):
+        shapes = f"images.npy {images.shape} and masks.npy {masks.shape}"
+        raise InputError(f"{processed / split}: {shapes} do not belong together; {_MEND}")
+    return Split(images, masks)
 
 
 def read_samples(processed: Path, split: str) -> list[dict[str, Any]]:
-    """The rows of ``samples.csv`` of one split, in row order; ``row``, ``width``, ``height`` as int."""
-    rows = [row for row in csv_rows(processed / "samples.csv") if row["split"] == split]
-    return [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
+    """The rows of ``samples.csv`` of one split, in row order; ``row``, ``width``, ``height`` as int.
+
+    Raises InputError where they are not one for each row of the split's arrays.
+    """
+    path, count = processed / "samples.csv", len(open_split(processed, split))
+    try:
+        rows = [row for row in csv_rows(path) if row["split"] == split]
+        rows = [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
+        if [row["row"] for row in rows] != list(range(count)):
+            raise ValueError(f"its {split} rows are not 0 to {count - 1}")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be used ({brief(error)}); {_MEND}") from None
+    return rows
 
 
 def read_summary(processed: Path) -> dict[str, Any]:
-    """``summary.json``; raises InputError where it is missing."""
+    """``summary.json``; raises InputError where it is missing, or lacks what its readers need."""
     path = processed / "summary.json"
     if not path.is_file():
-        raise InputError(f"{path} is missing; run 'dvc repro preprocess', or fetch it with 'dvc pull'")
-    return read_json(path)
+        raise InputError(f"{path} is missing; {_MEND}")
+    summary, faults = read_json(path), []
+    known = summary
+    if isinstance(summary, dict):  # it holds more, and that is free
+        known = {key: summary[key] for key in _Needed.__annotations__ if key in summary}
+    read(_Needed, known, "", faults)
+    if faults:
+        raise InputError(f"{path} is no summary of packed data: {'; '.join(faults)}; {_MEND}")
+    return summary
 
 
 def _open(path: Path) -> Rows:
     try:
         return Rows(path)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be opened ({error}); run 'dvc repro preprocess' or 'dvc pull'") from None
+        raise InputError(f"{path} cannot be opened ({error}); {_MEND}") from None
