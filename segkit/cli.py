@@ -44,7 +44,7 @@ def _add_bench(commands) -> None:
     command.add_argument("--batch", type=_positive(int), help="images a step; default: train.batch_size")
     command.add_argument("--seconds", type=_positive(float), default=4.0, help="of each measured stretch; default: 4")
     command.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")
+    command.add_argument("--json", type=_file, metavar="FILE", help="write the result there, too")
     command.set_defaults(work=_bench)
 
 
@@ -64,6 +64,16 @@ def _bench(options: argparse.Namespace) -> None:
         print(describe(results[name]), flush=True)
     if options.json:
         write_json(options.json, results[options.model] if options.model else results)
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.name or path.is_dir():
+        raise ValueError(text)
+    return path
+
+
+_file.__name__ = "file to write"
 
 
 def _positive(kind: type):

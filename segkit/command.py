@@ -13,7 +13,7 @@ def run_command(name: str, work: Callable[[], object]) -> int:
 
     Returns 0 on success, 2 on bad input, 130 after Ctrl-C, 143 after SIGTERM. Anything else is a bug of ours and is
     raised.
-    A file system that refuses and a GPU without memory count as bad input. With ``SEGKIT_DEBUG=1`` bad input is
+    A file system that refuses and a device without memory count as bad input. With ``SEGKIT_DEBUG=1`` bad input is
     raised too, so that its traceback shows.
     """
     try:
@@ -39,9 +39,10 @@ def run_command(name: str, work: Callable[[], object]) -> int:
             file=sys.stderr,
         )
         return 2
-    except RuntimeError as error:
-        # torch's class, by name, so that commands without torch need not import it
-        if type(error).__name__ != "OutOfMemoryError" or _debug():
+    except (RuntimeError, MemoryError) as error:
+        # torch's class, by name, so that commands without torch need not import it; on the CPU it raises no such class
+        full = type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error)
+        if not full or _debug():
             raise
         print(f"{name}: the device has no memory left; lower train.batch_size or preprocess.size", file=sys.stderr)
         return 2

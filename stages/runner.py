@@ -10,20 +10,24 @@ from pathlib import Path
 
 from segkit import params
 from segkit.command import run_command
+from segkit.errors import InputError
 from segkit.lock import hold
 from segkit.params import Params
 
 
-def run_stage(name: str, work: Callable[[Params], str], keys: tuple[str, ...]) -> None:
+def run_stage(name: str, work: Callable[[Params], str], keys: tuple[str, ...], choices: tuple[str, ...] = ()) -> None:
     """Read params.yaml once, call ``work``, print the one line it returns with the seconds it took, and exit.
 
     ``keys``: the parameters that the stage declares in dvc.yaml; an edit of one of them meanwhile is refused. Only one
     process at a time runs a stage in a folder: after a kill of DVC its stage lives on, and the next ``dvc repro``
-    would start a second one.
+    would start a second one. The command takes one of ``choices`` as its argument, or none where there are none.
     """
 
     def stage() -> None:
         start = time.perf_counter()
+        if len(sys.argv) != 1 + bool(choices) or not {*sys.argv[1:]} <= {*choices}:
+            usage = f"usage: python -m stages.{name} {'|'.join(choices)}".rstrip()
+            raise InputError(f"{usage}; all else stands in params.yaml")
         configuration = params.load()
         with _only_here(name):
             summary = work(configuration)

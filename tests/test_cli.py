@@ -69,6 +69,8 @@ def test_help_names_the_commands(capsys):
         (["--size", "64x64x64"], "argument --size"),
         (["--batch", "0"], "argument --batch: invalid positive int value: '0'"),
         (["--seconds", "nan"], "argument --seconds"),
+        (["--json", ""], "argument --json: invalid file to write value: ''"),
+        (["--json", "/"], "argument --json: invalid file to write value: '/'"),
         (["--model", "vnet"], "argument --model: invalid choice: 'vnet'"),
     ],
 )

@@ -91,6 +91,16 @@ def test_a_device_without_memory_is_2_and_says_what_to_lower(capsys):
     assert "train.batch_size" in line
 
 
+def test_a_machine_without_memory_is_2_too(capsys):
+    with pytest.raises(RuntimeError) as of_torch:
+        torch.empty(2**60)
+    for error in (of_torch.value, MemoryError()):
+        assert run_command("x", raising(error)) == 2
+        assert capsys.readouterr().err == (
+            "x: the device has no memory left; lower train.batch_size or preprocess.size\n"
+        )
+
+
 @pytest.mark.parametrize("error", [ValueError("bug"), RuntimeError("bug"), SystemExit(3)])
 def test_a_bug_of_ours_is_raised(error):
     with pytest.raises(type(error)):

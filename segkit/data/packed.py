@@ -75,21 +75,22 @@ def open_split(processed: Path, split: str) -> Split:
     """Open one split; raises InputError where a file is missing or is no such array."""
     images, masks = (_open(processed / split / f"{kind}.npy") for kind in ("images", "masks"))
     if images.shape != (*masks.shape, 3):
-        raise InputError(f"{processed / split}: images {images.shape} and masks {masks.shape} do not match; {_MEND}")
+        shapes = f"images {images.shape} and masks {masks.shape}"
+        raise InputError(f"{processed / split}: {shapes} do not belong together; {_MEND}")
     return Split(images, masks)
 
 
 def read_samples(processed: Path, split: str) -> list[dict[str, Any]]:
     """The rows of ``samples.csv`` of one split, in row order; ``row``, ``width``, ``height`` as int.
 
-    Raises InputError where it does not list what ``summary.json`` counts.
+    Raises InputError where it does not list what the split's arrays hold.
     """
-    path, count = processed / "samples.csv", read_summary(processed)["splits"][split]["images"]
+    path, count = processed / "samples.csv", len(open_split(processed, split))
     try:
         rows = [row for row in csv_rows(path) if row["split"] == split]
         rows = [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({brief(repr(error))}); {_MEND}") from None
+        raise InputError(f"{path} cannot be used ({brief(repr(error))}); {_MEND}") from None
     if [row["row"] for row in rows] != list(range(count)):
         raise InputError(f"{path} does not list the {count:,} samples of {split}; {_MEND}")
     return rows
@@ -108,7 +109,7 @@ def read_summary(processed: Path) -> dict[str, Any]:
             for key in ("images", "images_sha256", "masks_sha256"):
                 summary["splits"][split][key]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read ({brief(repr(error))}); {_MEND}") from None
+        raise InputError(f"{path} cannot be used ({brief(repr(error))}); {_MEND}") from None
     return summary
 
 

@@ -119,10 +119,15 @@ def to_values(labels: Image.Image) -> Image.Image:
     """A mask as mode L or P whose pixels are the label values: a palette's indices, not its colours, and of a mask in
     colour the largest channel, since luminance would make dark blue 0. What is not 0 to 255 becomes 255.
 
-    Raises UnusableFile for modes without label values (CMYK, LAB, …) and for numbers that are not whole.
+    Raises UnusableFile for modes without label values (CMYK, LAB, …), for numbers that are not whole, and for
+    foreground that is transparent, so that nobody knows which of the two is meant.
     """
     if labels.mode in ("L", "P"):
         return labels
+    if labels.mode in ("RGBA", "LA", "PA"):
+        *bands, alpha = np.moveaxis(np.asarray(labels), -1, 0)
+        if np.any(bands, axis=0)[alpha == 0].any():
+            raise UnusableFile("mask: transparent pixels of it have a value other than 0; save it without transparency")
     if labels.mode in ("RGB", "RGBA", "RGBX"):
         return Image.fromarray(np.asarray(labels)[..., :3].max(axis=-1))
     if labels.mode in ("1", "LA", "PA"):

@@ -4,6 +4,7 @@ Draws are stateless: order and transforms of an epoch are functions of (seed, ep
 counter-based generator, so resuming needs no generator state and no worker can change what is drawn.
 """
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,15 +81,15 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path, samples: int) -> Plan:
-    """Read a plan; raises InputError where it is missing, empty, or names rows or transforms there are not."""
+    """Read a plan; raises InputError where it is missing, empty, cut, or names rows or transforms there are not."""
     if not path.is_file():
         raise InputError(f"{path} is missing; run 'dvc repro augment', or fetch it with 'dvc pull'")
     try:
         pairs = ((int(row["source_row"]), TRANSFORMS.index(row["transform"])) for row in csv_rows(path))
         plan = Plan(*np.ascontiguousarray(np.fromiter(pairs, np.dtype((np.int64, 2))).T))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError, csv.Error) as error:
         raise InputError(f"{path} is no training plan ({error}); run 'dvc repro -f augment'") from None
-    if not len(plan) or plan.source_rows.min() < 0 or plan.source_rows.max() >= samples:
+    if not len(plan) or len(plan) % max(1, samples) or plan.source_rows.min() < 0 or plan.source_rows.max() >= samples:
         raise InputError(f"{path} does not fit a training set of {samples} samples; run 'dvc repro -f augment'")
     return plan
 

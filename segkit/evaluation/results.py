@@ -1,8 +1,10 @@
 """What the pipeline made, for a person: the scores and where to look."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from segkit.errors import InputError
+from segkit.errors import InputError, brief
 from segkit.files import read_json
 from segkit.params import MODEL_NAMES
 
@@ -13,7 +15,7 @@ ROWS = {"valid": "validation", "test": "test", "test_original": "test, original 
 def results(metrics: Path = Path("metrics")) -> str:
     """A Markdown table of ``metrics/evaluate_*.json`` and the places of pictures and logs.
 
-    Raises InputError where no model has been evaluated.
+    Raises InputError where no model has been evaluated, or the scores are damaged.
     """
     found = {name: read_json(path) for name in MODEL_NAMES if (path := metrics / f"evaluate_{name}.json").is_file()}
     if not found:
@@ -23,11 +25,19 @@ def results(metrics: Path = Path("metrics")) -> str:
         "| --- | --- |" + " --- |" * len(COLUMNS),
     ]
     for name, scores in found.items():
-        for split, label in ROWS.items():
-            block = scores[name][split]
-            values = " | ".join(f"{block[key]:.4f}" for key in COLUMNS)
-            lines.append(f"| {name} | {block['images']:,} {label} | {values} |")
+        try:
+            lines += _rows(name, scores[name])
+        except (KeyError, TypeError, ValueError) as error:
+            path = metrics / f"evaluate_{name}.json"
+            raise InputError(f"{path} holds no scores ({brief(repr(error))}); run 'dvc repro'") from None
     return "\n".join([*lines, "", *_places(metrics, list(found))])
+
+
+def _rows(name: str, scores: dict[str, Any]) -> Iterator[str]:
+    for split, label in ROWS.items():
+        block = scores[split]
+        values = " | ".join(f"{block[key]:.4f}" for key in COLUMNS)
+        yield f"| {name} | {block['images']:,} {label} | {values} |"
 
 
 def _places(metrics: Path, names: list[str]) -> list[str]:

@@ -145,11 +145,11 @@ def test_a_damaged_list_of_samples_is_refused_and_not_scored_in_part(processed, 
 )
 def test_a_damaged_summary_is_refused(processed, content):
     (processed / "summary.json").write_text(content)
-    with pytest.raises(InputError, match=r"summary\.json cannot be read \(.*run 'dvc repro preprocess' or 'dvc pull'$"):
+    with pytest.raises(InputError, match=r"summary\.json .*\); run 'dvc repro.*' or 'dvc pull'$"):
         read_summary(processed)
 
 
 def test_masks_of_other_pictures_are_refused(processed):
     np.save(processed / "test/masks.npy", np.zeros((2, 32, 32), np.uint8))
-    with pytest.raises(InputError, match=r"\(3, 32, 32, 3\) and masks \(2, 32, 32\) do not match; run"):
+    with pytest.raises(InputError, match=r"\(3, 32, 32, 3\) and masks \(2, 32, 32\) do not belong together; run"):
         open_split(processed, "test")

@@ -244,3 +244,37 @@ def test_packed_samples_that_the_raw_data_lacks_are_named(copy, capsys):
     path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith(f"{name} ")))
     line = refusal(capsys)
     assert "data/raw lacks 1 samples of the packed data" in line and name in line
+
+
+PACKED = "data/processed"
+
+
+def keep_lines(path, chosen) -> None:
+    lines = path.read_text().splitlines(True)
+    path.write_text("".join(line for number, line in enumerate(lines) if chosen(number - len(lines))))
+
+
+def swap_last_rows(path) -> None:
+    lines = path.read_text().splitlines(True)
+    path.write_text("".join([*lines[:-2], lines[-1], lines[-2]]))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "summary.json").write_bytes(b'{"size": [24'), "summary.json holds no JSON ("),
+        (lambda folder: (folder / "summary.json").write_bytes(b"{}"), "KeyError('size')"),
+        (lambda folder: (folder / "samples.csv").unlink(), "samples.csv cannot be used ("),
+        (lambda folder: (folder / "samples.csv").write_bytes(b"\xff"), "samples.csv cannot be used ("),
+        (lambda folder: keep_lines(folder / "samples.csv", lambda number: number < -1), "does not list"),
+        (lambda folder: swap_last_rows(folder / "samples.csv"), "does not list"),
+        (lambda folder: shutil.copy(folder / "valid/masks.npy", folder / "test/masks.npy"), "do not belong together"),
+        (lambda folder: shutil.copy(folder / "test/masks.npy", folder / "test/images.npy"), "do not belong together"),
+    ],
+    ids=["cut", "empty object", "no samples", "no text", "a row less", "other order", "fewer masks", "masks as images"],
+)
+def test_damaged_packed_data_are_one_line_before_any_score(copy, capsys, spoil, said):
+    spoil(copy / PACKED)
+    line = refusal(capsys)
+    assert PACKED in line and said in line and "dvc repro" in line
+    assert not (copy / "metrics").exists()

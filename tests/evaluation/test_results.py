@@ -35,3 +35,10 @@ def test_one_model_alone_is_shown_with_its_own_places(tmp_path):
 def test_nothing_evaluated_says_what_to_run(tmp_path):
     with pytest.raises(InputError, match=r"no .*evaluate_\*\.json here; run 'make repro'"):
         results(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"unet": ', b"{}", b"[1]", b'{"unet": {"valid": {"dice": "x"}}}', b"\xff"])
+def test_damaged_scores_are_one_line(tmp_path, content):
+    (tmp_path / "evaluate_unet.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"evaluate_unet\.json .*; run 'dvc repro'"):
+        results(tmp_path)

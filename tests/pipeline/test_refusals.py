@@ -121,6 +121,12 @@ def test_a_python_without_torch_is_told_to_set_up(tree: Workspace, tmp_path: Pat
     assert "'torch'" in line and "make setup" in line and line.startswith(f"{name}: ")
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_arguments_that_a_stage_does_not_know_are_refused_and_not_ignored(tree: Workspace, name: str):
+    line = only_line(tree.stage(name, *filter(None, [MODELS.get(name)]), "--epochs=3"))
+    assert line.startswith(f"{name}: usage: python -m stages.{name}")
+
+
 @pytest.mark.parametrize("arguments", [[], ["vgg"], ["unet", "resnet34_unet"]])
 def test_evaluate_without_a_known_model_shows_its_usage(tree: Workspace, arguments: list[str]):
     line = only_line(tree.stage("evaluate", *arguments))

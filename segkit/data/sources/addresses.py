@@ -34,7 +34,7 @@ class FolderSource:
     def sums(self) -> bytes | None:
         """The content of SHA256SUMS; None where there is none."""
         try:
-            return (self._folder / SUMS_NAME).read_bytes()
+            return self._regular(SUMS_NAME).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -42,10 +42,16 @@ class FolderSource:
 
     def get(self, name: str, checksum: Checksum | None, max_bytes: int) -> tuple[Path, bool]:
         """Where the archive is, and whether a second ``get`` after ``discard`` may bring better bytes."""
-        return self._folder / name, False
+        return self._regular(name), False
 
     def discard(self, name: str) -> None:
         """Do nothing: the folder is the user's."""
+
+    def _regular(self, name: str) -> Path:
+        path = self._folder / name
+        if path.exists() and not path.is_file():
+            raise InputError(f"{name} is not a regular file")  # a pipe would be waited for
+        return path
 
 
 class WebSource:
@@ -95,7 +101,7 @@ def at(address: str, cache: Path, pause: Callable[[float], None]) -> FolderSourc
         parts = urlsplit(address)
     except ValueError as error:
         raise InputError(f"not an address: {error}") from None
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and "%00" not in parts.path:
         return FolderSource(Path(urllib.request.url2pathname(parts.path)))
     if parts.scheme in ("http", "https") and parts.hostname:
         return WebSource(address, cache, pause)

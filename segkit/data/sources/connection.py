@@ -16,6 +16,7 @@ from segkit.errors import InputError
 TIMEOUT = 30.0  # seconds without a sign of life from the server
 WINDOW = 60.0  # seconds of waiting in which the headers must have come, and of the body at least ...
 LEAST = 60_000  # ... so many bytes; an old telephone line brings five times as many
+MOST = 1 << 20  # bytes of headers, of trailers, or of chunks' sizes and extensions around one piece of the body
 LONGEST_WAIT = 60  # seconds that a server may ask for before the next attempt
 
 _DROPPED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, TimeoutError, ssl.SSLEOFError)
@@ -48,7 +49,7 @@ def ask(url: str, offset: int = 0) -> HTTPResponse | HTTPError:
             return error
         error.close()
         raise _failure(error) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
         cause = error.reason if isinstance(error, URLError) else error
         kind = Transient if isinstance(cause, _DROPPED) else InputError
         raise kind(f"the request failed ({_one_line(cause)})") from None
@@ -82,11 +83,13 @@ def _one_line(cause: object) -> str:
 
 
 class _Paced(io.RawIOBase):
-    """A server's bytes; TimeoutError when they come too slowly. A time-out on its own lasts as long as they drip."""
+    """A server's bytes; TimeoutError when they come too slowly. A time-out on its own lasts as long as they drip.
+    ConnectionAbortedError when more than ``left`` came: http.client reads interim answers and trailers without end."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
         self._waited, self._came = 0.0, 0
+        self.left = MOST
         self.least = math.inf  # bytes per window: infinitely many, as headers must end within the first
 
     def readable(self) -> bool:
@@ -97,6 +100,9 @@ class _Paced(io.RawIOBase):
         count = self._raw.readinto(buffer)
         self._waited += time.monotonic() - start
         self._came += count or 0
+        self.left -= count or 0
+        if self.left < 0:
+            raise ConnectionAbortedError(f"over {MOST} bytes of headers or trailers")
         if self._waited > WINDOW:
             if self._came < self.least:
                 raise TimeoutError(f"{self._came} bytes in {self._waited:.0f} seconds")
@@ -117,6 +123,10 @@ class _PacedResponse(HTTPResponse):
     def begin(self) -> None:
         super().begin()
         self._paced.least = LEAST
+
+    def read1(self, size: int = -1) -> bytes:
+        self._paced.left = MOST
+        return super().read1(size)
 
 
 class _Http(http.client.HTTPConnection):

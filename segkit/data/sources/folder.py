@@ -28,10 +28,13 @@ def import_folder(target: Path, options: Folder) -> int:
 
     A sample is in the test set where the SHA-256 of its name, as a share of its range, is below 0.2; the others
     stand in ``trainval.txt`` in the order of that hash. What has no partner or cannot be read is listed too, so that
-    preprocessing reports it. Raises InputError for a missing folder, JPEG masks, or names that cannot stand in a list.
+    preprocessing reports it. Raises InputError for a missing folder, the same one twice, JPEG masks, masks none of
+    which has a background, or names that cannot stand in a list.
     """
     pictures = _by_name(main_checkout() / options.images, "images")
     masks = _by_name(main_checkout() / options.masks, "masks")
+    if (main_checkout() / options.images).samefile(main_checkout() / options.masks):
+        raise InputError("data.folder: images and masks are the same folder; set masks to that of the masks")
     lossy = [path.name for path in masks.values() if path.suffix.lower() in (".jpg", ".jpeg")]
     if lossy:
         raise InputError(
@@ -39,24 +42,33 @@ def import_folder(target: Path, options: Folder) -> int:
         )
     (target / "images").mkdir(parents=True)
     (target / "annotations" / "trimaps").mkdir(parents=True)
+    backgrounds = set()
     names = sorted(pictures.keys() | masks.keys())
     for name in bar(names, label="download", unit="img"):
         if name in pictures and pictures[name].is_file():
             shutil.copyfile(pictures[name], target / "images" / f"{name}.jpg")
         if name in masks and masks[name].is_file():
-            _write_trimap(masks[name], target / "annotations" / "trimaps" / f"{name}.png")
+            backgrounds.add(_write_trimap(masks[name], target / "annotations" / "trimaps" / f"{name}.png"))
+    if False in backgrounds and True not in backgrounds:
+        raise InputError(
+            "data.folder.masks: no pixel of any mask is 0, which means background; save them with 0 for background"
+        )
     _write_lists(target / "annotations", names)
     return len(names)
 
 
-def _write_trimap(mask: Path, target: Path) -> None:
-    """1 where the mask is not 0, 2 elsewhere; upright, for the new file has no EXIF tag. An unreadable one as it is."""
+def _write_trimap(mask: Path, target: Path) -> bool | None:
+    """1 where the mask is not 0, 2 elsewhere; upright, for the new file has no EXIF tag. An unreadable one as it is.
+
+    Returns whether it has background; None for an unreadable one.
+    """
     try:
         values = np.asarray(read_mask(mask))
     except UnusableFile:
         shutil.copyfile(mask, target)
-    else:
-        Image.fromarray(np.where(values > 0, PET, BACKGROUND).astype(np.uint8)).save(target)
+        return None
+    Image.fromarray(np.where(values > 0, PET, BACKGROUND).astype(np.uint8)).save(target)
+    return not values.all()
 
 
 def _write_lists(annotations: Path, names: list[str]) -> None:

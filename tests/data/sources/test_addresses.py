@@ -1,5 +1,6 @@
 """Addresses and SHA256SUMS files, as people write them."""
 
+import os
 import time
 
 import pytest
@@ -52,7 +53,7 @@ def test_addresses(tmp_path, address, kind):
     assert type(addresses.at(address, tmp_path, lambda seconds: None)) is kind
 
 
-@pytest.mark.parametrize("address", ["ftp://host/a", "https:///a", "file://elsewhere/a", "http://[1/a"])
+@pytest.mark.parametrize("address", ["ftp://host/a", "https:///a", "file://elsewhere/a", "http://[1/a", "file:///a%00b"])
 def test_other_addresses_are_refused(tmp_path, address):
     with pytest.raises(InputError, match="not an address"):
         addresses.at(address, tmp_path, lambda seconds: None)
@@ -76,6 +77,15 @@ def test_the_sums_are_read_anew_each_time_and_not_kept(tmp_path, site):
     with pytest.raises(InputError, match=r"^SHA256SUMS: larger than the 1000000 bytes"):
         source.sums()
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "annotations.tar.gz"])
+def test_a_pipe_in_a_folder_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    source = FolderSource(tmp_path)
+    with pytest.raises(InputError, match=rf"^{name} is not a regular file"):
+        source.sums()
+        source.get(name, None, 1)
 
 
 @settings(deadline=None)

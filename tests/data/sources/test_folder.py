@@ -228,3 +228,36 @@ def test_a_mask_that_is_no_mask_is_copied_and_reported_by_preprocess(own, tmp_pa
     own.bring()
     with pytest.raises(InputError, match=r"n3 \(mask: (it has 2 frames|its compression is lossy)"):
         preprocess(own.target, tmp_path / "out", options())
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_mask_that_lies_in_its_transparency_is_reported_and_not_taken_for_foreground(own, tmp_path, mode):
+    for number in range(12):
+        own.add(f"n{number}")
+    mask = Image.open(own.masks / "n3.png")
+    white = Image.new("L", mask.size, 255)
+    Image.merge(mode, [white] * (len(mode) - 1) + [mask]).save(own.masks / "n3.png")
+    own.bring()
+    with pytest.raises(InputError, match=r"n3 \(mask: transparent pixels of it have a value other than 0"):
+        preprocess(own.target, tmp_path / "out", options())
+
+
+def test_transparent_black_is_background(own):
+    own.add("a")
+    Image.fromarray(np.array([[[0, 0, 0, 0], [255, 0, 0, 255]]], np.uint8)).save(own.masks / "a.png")
+    own.bring()
+    assert own.trimap("a") == [[2, 1]]
+
+
+@pytest.mark.parametrize("values", [(1, 2), (20, 80), (255, 255)])
+def test_masks_without_any_background_are_refused(own, values):
+    for name in ("a", "bb"):
+        own.add(name, values=values)
+    assert own.refusal().startswith("data.folder.masks: no pixel of any mask is 0, which means background")
+
+
+def test_pictures_are_not_their_own_masks(own):
+    own.add("a")
+    own.masks = own.images.parent / "link"
+    own.masks.symlink_to(own.images)
+    assert "data.folder: images and masks are the same folder" in own.refusal()

@@ -32,6 +32,12 @@ def test_a_broken_download_is_continued_behind_a_redirect(site, get):
     assert get.path.read_bytes() == BODY
 
 
+def test_a_redirect_to_an_impossible_port_is_one_line(site, get):
+    site.raw = [moved(f"http://127.0.0.1:{10**25}/f.gz")]
+    with pytest.raises(InputError, match=r"^the request failed \(.*too large"):
+        get()
+
+
 @pytest.mark.parametrize("targets", [["/f.gz"], [f"/{number}" for number in range(99)]], ids=["circle", "chain"])
 def test_endless_redirects_are_one_line(site, get, targets):
     site.raw = list(map(moved, itertools.islice(itertools.cycle(targets), 50)))

@@ -58,6 +58,26 @@ def test_other_drips_are_broken_off_too(site, get, hasty, pieces):
     assert get.pauses == [1.0]
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        lambda: itertools.repeat(answer("HTTP/1.1 100 Continue") * 2000, 5000),
+        lambda: itertools.chain(
+            [answer("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"0\r\n")],
+            itertools.repeat(b"a: b\r\n" * 8000, 5000),
+        ),
+    ],
+    ids=["continue", "trailer"],
+)
+def test_floods_without_a_body_are_broken_off(site, get, pieces):
+    start = time.monotonic()
+    site.raw = [pieces()]
+    assert get() is False
+    assert get.path.read_bytes() == BODY
+    assert time.monotonic() - start < 4
+    assert get.pauses == [1.0]
+
+
 def test_what_came_before_a_silence_is_kept(site, get, monkeypatch):
     monkeypatch.setattr(connection, "TIMEOUT", 0.2)
     site.raw = [(piece for piece in (answer(*HEAD, body=BODY[:3000]), b"") if piece or time.sleep(0.5))]
