@@ -24,15 +24,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.common import make_engine, make_project, params_at, report, seconds
-from segkit.command import run_command
-from segkit.data.batches import to_float
-from segkit.data.catalog import Sample, read_catalog
-from segkit.data.normalize import Normalizer
-from segkit.data.packed import Split, open_split
-from segkit.data.preprocess import IMAGENET
-from segkit.metrics import count, dice_per_image
-from segkit.workspace import cores
+from benchmarks.common import make_engine, make_project, params_at, report, seconds, training_samples
+from segkit.base.command import run_command
+from segkit.base.packed import Split, open_split
+from segkit.base.params import Params
+from segkit.base.workspace import cores
+from segkit.dataset.catalog import Sample
+from segkit.dataset.preprocess import IMAGENET
+from segkit.models.counts import count, dice_per_image
+from segkit.models.normalize import Normalizer, to_float
 
 BATCH = 15
 
@@ -81,10 +81,9 @@ def theirs(samples: list[Sample], size: int, budget: float, epochs: int) -> tupl
     return lambda pictures: model.eval()(statistics(pictures)).sigmoid()[:, 0], images, time.perf_counter() - start
 
 
-def ours(raw: Path, folder: Path, size: int, budget: float, lr: float) -> tuple[Callable, int, float]:
+def ours(raw: Path, folder: Path, params: Params, budget: float) -> tuple[Callable, int, float]:
     """The same for segkit, packing included."""
     start = time.perf_counter()
-    params = params_at(size, lr)
     project = make_project(raw, folder, params)
     engine = make_engine("resnet34_unet", params)
     batches = project.batches("resnet34_unet", engine.device)
@@ -99,7 +98,7 @@ def ours(raw: Path, folder: Path, size: int, budget: float, lr: float) -> tuple[
                 images += len(batch.masks)
                 yield batch
 
-    engine.train(until_time_is_up(), steps=0, label="segkit")
+    engine.train(until_time_is_up(), epoch=0, steps=len(batches), label="segkit")
     spent = time.perf_counter() - start
     normalizer = project.normalizer
     return lambda pictures: engine.model.eval()(normalizer(pictures)).sigmoid()[:, 0], images, spent
@@ -127,11 +126,12 @@ def main() -> int:
     options = parser.parse_args()
 
     def work() -> None:
-        samples = [sample for sample in read_catalog(options.raw) if sample.split == "train"]
+        params = params_at(options.size, options.lr)
+        samples = training_samples(options.raw, params)
         budget = 60 * options.minutes
         with tempfile.TemporaryDirectory() as name:
             result = {}
-            found = ours(options.raw, Path(name), options.size, budget, options.lr)
+            found = ours(options.raw, Path(name), params, budget)
             test = open_split(Path(name) / "processed", "test")
             torch.use_deterministic_algorithms(False)
             result["segkit"] = _row(found, test)

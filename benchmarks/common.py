@@ -11,20 +11,21 @@ from typing import Any
 
 import torch
 
-from segkit import params as parameters
-from segkit.data.augment import augment
-from segkit.data.batches import TrainingBatches
-from segkit.data.normalize import Normalizer
-from segkit.data.packed import open_split, read_summary
-from segkit.data.plan import read_plan
-from segkit.data.preprocess import preprocess
-from segkit.files import write_json
-from segkit.params import Params
-from segkit.schema import Size
-from segkit.training import bench
-from segkit.training.device import keep_freed_memory
+from segkit.augment.plan import read_plan
+from segkit.augment.preview import augment
+from segkit.base import params as parameters
+from segkit.base.files import write_json
+from segkit.base.packed import open_split, read_summary
+from segkit.base.params import Params
+from segkit.base.schema import Size
+from segkit.base.workspace import cores
+from segkit.dataset.catalog import Sample, read_catalog
+from segkit.dataset.preprocess import preprocess
+from segkit.models.device import choose_device
+from segkit.models.normalize import Normalizer
+from segkit.training.batches import TrainingBatches
 from segkit.training.loop import Engine
-from segkit.workspace import cores
+from segkit.training.run import build_engine
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Project:
         return TrainingBatches(
             training,
             read_plan(self.folder / "augmented" / "plan.csv", len(training)),
+            self.params.augment.combine,
             self.normalizer,
             seed=self.params.seed,
             batch_size=getattr(self.params, name).train.batch_size,
@@ -55,9 +57,10 @@ class Project:
 
 def params_at(size: int, lr: float | None = None) -> Params:
     """``params.yaml`` with another picture size and, where given, learning rate; on the CPU, as what it is compared
-    with."""
+    with, and without downloaded weights."""
     params = parameters.load()
-    params = replace(params, runtime=replace(params.runtime, device="cpu"))
+    encoder = replace(params.resnet34_unet, pretrained=False)
+    params = replace(params, runtime=replace(params.runtime, device="cpu"), resnet34_unet=encoder)
     preprocess_options = replace(params.preprocess, size=Size((size, size)))
     models = {
         name: replace(section, train=replace(section.train, lr=lr or section.train.lr))
@@ -67,6 +70,11 @@ def params_at(size: int, lr: float | None = None) -> Params:
     return replace(params, preprocess=preprocess_options, **models)
 
 
+def training_samples(raw: Path, params: Params) -> list[Sample]:
+    """Those of ``raw`` that the networks are trained on."""
+    return [sample for sample in read_catalog(raw, params.preprocess.valid_every) if sample.split == "train"]
+
+
 def make_project(raw: Path, folder: Path, params: Params) -> Project:
     """Pack ``raw``, which lies in the layout of Oxford-IIIT Pet, and plan its augmentation."""
     preprocess(raw, folder / "processed", params.preprocess)
@@ -74,11 +82,9 @@ def make_project(raw: Path, folder: Path, params: Params) -> Project:
     return Project(folder, params)
 
 
-def make_engine(name: str, params: Params, keep_memory: bool = True) -> Engine:
+def make_engine(name: str, params: Params) -> Engine:
     """A fresh network as its stage trains it."""
-    if keep_memory:
-        keep_freed_memory()
-    return bench.make_engine(name, params)
+    return build_engine(name, params, choose_device(params.runtime.device))
 
 
 def seconds(work: Callable[[], object]) -> float:

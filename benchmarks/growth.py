@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import make_engine, median, params_at, report, seconds
-from segkit.command import run_command
-from segkit.data.batches import TrainingBatches
-from segkit.data.normalize import Normalizer
-from segkit.data.packed import open_split
-from segkit.data.plan import make_plan
+from segkit.augment.plan import make_plan
+from segkit.base.command import run_command
+from segkit.base.packed import open_split
+from segkit.models.normalize import Normalizer
+from segkit.training.batches import TrainingBatches
 from segkit.training.logbook import peak_memory
 
 FACTORS = (1, 2, 4, 8, 16)
@@ -52,10 +52,16 @@ def epoch(folder: Path, factor: int, samples: int, size: int, limit: int) -> tup
     plan = make_plan(factor * samples, replace(params.augment, n_aug=0, type="combine"))
     plan.transforms[::2] = 1  # half of the samples are transformed, as with n_aug: 1
     batches = TrainingBatches(
-        split, plan, Normalizer("image"), seed=0, batch_size=params.unet.train.batch_size, device=engine.device
+        split,
+        plan,
+        params.augment.combine,
+        Normalizer("image"),
+        seed=0,
+        batch_size=params.unet.train.batch_size,
+        device=engine.device,
     )
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    return seconds(lambda: engine.train(batches.epoch(0), steps=len(batches), label="epoch")), peak_memory()
+    return seconds(lambda: engine.train(batches.epoch(0), epoch=0, steps=len(batches), label="epoch")), peak_memory()
 
 
 def plot(rows: list[dict], path: Path) -> None:

@@ -21,9 +21,10 @@ from torch import nn
 
 from benchmarks.common import make_engine, median, params_at, report, seconds
 from benchmarks.plain_loop import plain_head, plain_up
-from segkit.command import run_command
-from segkit.data.batches import Batch
-from segkit.params import MODEL_NAMES
+from segkit.base.command import run_command
+from segkit.base.params import MODEL_NAMES
+from segkit.training import run
+from segkit.training.batches import Batch
 from segkit.training.loop import Engine
 
 STEPS = 4
@@ -63,18 +64,18 @@ VARIANTS: dict[str, Callable[[Engine], Engine]] = {
 }
 
 
-def compare(name: str, variant: str, size: int, rounds: int, keep_memory: bool) -> dict[str, float]:
+def compare(name: str, variant: str, size: int, rounds: int) -> dict[str, float]:
     """Times of a step as it is and of one variant, which take turns."""
     params = params_at(size)
-    engines = {kind: VARIANTS[kind](make_engine(name, params, keep_memory)) for kind in (AS_IT_IS, variant)}
+    engines = {kind: VARIANTS[kind](make_engine(name, params)) for kind in (AS_IT_IS, variant)}
     images = torch.randn(params.train.batch_size, 3, size, size).contiguous(memory_format=torch.channels_last)
     batch = Batch(images, torch.randint(0, 2, (len(images), size, size), dtype=torch.uint8))
 
     def step(kind: str) -> float:
         """Seconds a step, after one that is not counted: the other network has just used the caches."""
         torch.utils.deterministic.fill_uninitialized_memory = kind == FILLS
-        engines[kind].train([batch], steps=1, label=kind)
-        return seconds(lambda: engines[kind].train(repeat(batch, STEPS), steps=STEPS, label=kind)) / STEPS
+        engines[kind].train([batch], epoch=0, steps=1, label=kind)
+        return seconds(lambda: engines[kind].train(repeat(batch, STEPS), epoch=0, steps=STEPS, label=kind)) / STEPS
 
     warm_up = seconds(lambda: step(variant)) - STEPS * step(variant)
     orders = ((AS_IT_IS, variant), (variant, AS_IT_IS))
@@ -98,11 +99,13 @@ def main() -> int:
     options = parser.parse_args()
 
     def work() -> None:
+        if options.give_memory_back:
+            run.keep_freed_memory = lambda: None
         result: dict[str, Any] = {"size": options.size, "memory_kept": not options.give_memory_back}
         for name in [options.model] if options.model else MODEL_NAMES:
             left_out = {AS_IT_IS, *([] if options.compile else [COMPILED]), *([MERGED] if name == "unet" else [])}
             result[name] = {
-                variant: compare(name, variant, options.size, options.rounds, not options.give_memory_back)
+                variant: compare(name, variant, options.size, options.rounds)
                 for variant in VARIANTS
                 if variant not in left_out
             }

@@ -24,12 +24,22 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmarks.common import Project, make_engine, make_project, median, params_at, report, seconds
-from segkit.command import run_command
-from segkit.data.catalog import Sample, read_catalog
-from segkit.models import ResNet34UNet, build
+from benchmarks.common import (
+    Project,
+    make_engine,
+    make_project,
+    median,
+    params_at,
+    report,
+    seconds,
+    training_samples,
+)
+from segkit.base.command import run_command
+from segkit.base.params import MODEL_NAMES
+from segkit.dataset.catalog import Sample
+from segkit.models import build
 from segkit.models.blocks import UpConv
-from segkit.params import MODEL_NAMES
+from segkit.models.resnet34_unet import ResNet34UNet
 
 
 class PlainPets(torch.utils.data.Dataset):
@@ -103,7 +113,7 @@ class OurLoop:
         self.batches = chain.from_iterable(batches.epoch(epoch) for epoch in count())
 
     def train(self, steps: int) -> None:
-        self.engine.train(islice(self.batches, steps), steps=steps, label="ours")
+        self.engine.train(islice(self.batches, steps), epoch=0, steps=steps, label="ours")
 
 
 _loop: Any = None  # of a process that takes turns with the other's
@@ -123,7 +133,7 @@ def compare(name: str, raw: Path, size: int, rounds: int, steps: dict[type, int]
     """Rates of both loops and their ratio; each loop lives in a process of its own, and they take turns."""
     params = params_at(size)
     batch_size = getattr(params, name).train.batch_size
-    samples = [sample for sample in read_catalog(raw) if sample.split == "train"]
+    samples = training_samples(raw, params)
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -16,10 +16,10 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.common import median, params_at, report, seconds
-from segkit.command import run_command
-from segkit.data import preprocess as preprocessing
-from segkit.data.catalog import read_catalog
-from segkit.workspace import cores
+from segkit.base.command import run_command
+from segkit.base.workspace import cores
+from segkit.dataset import preprocess as preprocessing
+from segkit.dataset.catalog import read_catalog
 
 
 def decode(paths: list[Path]) -> None:
@@ -35,9 +35,12 @@ def decode_all(pool_class: type, paths: list[Path]) -> float:
         return seconds(lambda: list(pool.map(decode, chunks)))
 
 
-def whole(*args, at_least=None, read_pair=preprocessing.read_pair, **kwargs):
+def whole(
+    picture: Path, mask: Path, size: tuple[int, int], read_pair=preprocessing.read_pair
+) -> tuple[Image.Image, Image.Image]:
     """``read_pair`` that always decodes the whole picture."""
-    return read_pair(*args, **kwargs)
+    image, labels = read_pair(picture, mask)
+    return image.resize(size[::-1], Image.Resampling.BILINEAR), labels
 
 
 def main() -> int:
@@ -50,9 +53,9 @@ def main() -> int:
     options = parser.parse_args()
 
     def work() -> None:
-        samples = read_catalog(options.raw)
-        pictures, masks = [s.picture for s in samples], [s.mask for s in samples]
         settings = params_at(options.size).preprocess
+        samples = read_catalog(options.raw, settings.valid_every)
+        pictures, masks = [s.picture for s in samples], [s.mask for s in samples]
         rounds: dict[str, list[float]] = {}
         with tempfile.TemporaryDirectory() as folder:
             run = partial(preprocessing.preprocess, options.raw, Path(folder) / "out", settings)

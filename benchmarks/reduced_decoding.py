@@ -16,14 +16,14 @@ import torch
 
 from benchmarks.common import params_at, report
 from benchmarks.preprocess_speed import whole
-from segkit.command import run_command
-from segkit.data import preprocess as preprocessing
-from segkit.data.packed import open_split
+from segkit.base.command import run_command
+from segkit.base.packed import open_split
+from segkit.base.schema import Size
+from segkit.dataset import preprocess as preprocessing
 from segkit.evaluation.evaluate import score_split
-from segkit.metrics import scores
+from segkit.evaluation.scores import scores
 from segkit.models.checkpoint import load_checkpoint
 from segkit.models.predictor import Predictor
-from segkit.schema import Size
 
 
 def main() -> int:

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from benchmarks.common import make_engine, median, params_at, report, seconds
-from segkit.command import run_command
-from segkit.data.batches import Batch
-from segkit.params import MODEL_NAMES
+from segkit.base.command import run_command
+from segkit.base.interrupts import Stop
+from segkit.base.params import MODEL_NAMES
+from segkit.training.batches import Batch
 from segkit.training.fit import Fit
 from segkit.training.logbook import Logbook
 from segkit.training.loop import Engine
@@ -32,7 +33,7 @@ def compare(name: str, size: int, rounds: int, steps: int) -> dict[str, float]:
     engine = make_engine(name, params)
     images = torch.randn(recipe.batch_size, 3, size, size).contiguous(memory_format=torch.channels_last)
     batch = Batch(images, torch.randint(0, 2, (len(images), size, size), dtype=torch.uint8))
-    fit = Fit(name, engine, recipe, Logbook(None, recipe.epochs), None, None)
+    fit = Fit(name, engine, recipe, Logbook(None, None, recipe.epochs), None, Stop())
     train(engine, batch, 2)
     fit.stopping.update(0, 0.0, 0.0, engine.model)  # the best weights are a part of the state
     saved = SavedState(name, "0" * 64)
@@ -75,7 +76,7 @@ def halves(values: list[float]) -> tuple[list[float], list[float]]:
 def train(engine: Engine, batch: Batch, steps: int) -> None:
     """``steps`` steps, if any."""
     if steps:
-        engine.train(repeat(batch, steps), steps=steps, label="steps")
+        engine.train(repeat(batch, steps), epoch=0, steps=steps, label="steps")
 
 
 def main() -> int:

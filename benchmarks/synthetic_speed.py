@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from segkit.command import run_command
-from segkit.data.sources import synthetic
-from segkit.params import Synthetic
+from segkit.base.command import run_command
+from segkit.base.params import Synthetic
+from segkit.sources import synthetic
 
 
 def rates(options: Synthetic, repeats: int) -> list[tuple[float, float]]:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.command import run_command
-from segkit.errors import InputError
-from segkit.files import write_json
-from segkit.progress import bar
+from segkit.base.command import run_command
+from segkit.base.errors import InputError
+from segkit.base.files import write_json
+from segkit.base.progress import bar
 
 Channel = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

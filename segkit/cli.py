@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from segkit.command import run_command
-from segkit.params import MODEL_NAMES
+from segkit.base.command import run_command
+from segkit.base.params import MODEL_NAMES
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,7 +32,7 @@ def _add_results(commands) -> None:
 
 
 def _results(options: argparse.Namespace) -> None:
-    from segkit.evaluation.results import results
+    from segkit.reporting.results import results
 
     print(results())
 
@@ -49,11 +49,11 @@ def _add_bench(commands) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from segkit import params
+    from segkit.base import params
 
     configuration = params.load()  # before torch: a fault in it is told at once
-    from segkit.files import write_json
-    from segkit.training.bench import Plan, bench, describe
+    from segkit.base.files import write_json
+    from segkit.reporting.bench import Plan, bench, describe
 
     names = (options.model,) if options.model else MODEL_NAMES
     results = {}

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from stages.runner import run_stage
+from segkit.base.stage import run_stage
 
 KEYS = ("seed", "augment")
 
 
 def work(params):
     """``data/processed`` to ``data/augmented``."""
-    from segkit.data.augment import augment
+    from segkit.augment.preview import augment
 
     plan = augment(Path("data/processed"), Path("data/augmented"), params.augment, params.seed)
     copies = f"{params.augment.n_aug} {params.augment.type} copies" if params.augment.n_aug else "no copies"

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from stages.runner import run_stage
+from segkit.base.stage import run_stage
 
 KEYS = ("seed", "data")
 
 
 def work(params):
     """``data.source`` to ``data/raw``."""
-    from segkit.data.download import download
+    from segkit.sources.download import download
 
     return download(params, Path("data/raw"))
 

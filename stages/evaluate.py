@@ -1,19 +1,21 @@
 """Score one checkpoint: ``python -m stages.evaluate MODEL``."""
 
-import sys
-
-from segkit.params import MODEL_NAMES
-from stages.runner import run_stage
+from segkit.base.params import MODEL_NAMES, Params
+from segkit.base.stage import argument, run_stage
 
 KEYS = ("evaluate",)
 
 
-def work(params):
+def run(name: str) -> None:
     """Checkpoint and data to scores, per-image scores and pictures."""
-    from segkit.evaluation.evaluate import evaluate
 
-    return evaluate(sys.argv[1], params)
+    def work(params: Params) -> str:
+        from segkit.evaluation.evaluate import evaluate
+
+        return evaluate(name, params)
+
+    run_stage(f"evaluate@{name}", work, KEYS)
 
 
 if __name__ == "__main__":
-    run_stage("evaluate", work, KEYS, MODEL_NAMES)
+    run(argument("evaluate", MODEL_NAMES))

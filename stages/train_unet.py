@@ -1,16 +1,6 @@
-"""Train the network `unet`: ``python -m stages.train_unet``."""
+"""Train `unet`: ``python -m stages.train_unet``, or ``python -m stages.train unet``."""
 
-from stages.runner import run_stage
-
-KEYS = ("seed", "preprocess.normalize", "train", "unet")
-
-
-def work(params):
-    """Processed data and plan to a checkpoint, metrics and curves."""
-    from segkit.training.launch import train
-
-    return train("unet", params, KEYS)
-
+from stages.train import run
 
 if __name__ == "__main__":
-    run_stage("train_unet", work, KEYS)
+    run("unet")

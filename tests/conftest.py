@@ -22,6 +22,7 @@ def _no_foreign_environment() -> Iterator[None]:
         os.environ.setdefault("DVC_NO_ANALYTICS", "1")
         yield
 
+
 # Under nohup or in the background of a shell these are ignored, and what is ignored is handed on to every command
 # that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from segkit.base.files import write_json
 from segkit.cli import main
-from segkit.files import write_json
 from tests.tiny import ROOT
 
 
@@ -20,8 +20,7 @@ def segkit(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
 
 def write_scores(folder) -> None:
     block = {"dice": 0.5, "iou": 0.25, "precision": 0.125, "recall": 0.75, "pixel_accuracy": 1.0, "images": 1234}
-    scores = {"unet": dict.fromkeys(("valid", "test", "test_original"), block)}
-    write_json(folder / "metrics" / "evaluate_unet.json", scores)
+    write_json(folder / "metrics/scores/unet.json", dict.fromkeys(("valid", "test", "test_original"), block))
 
 
 def test_results_prints_a_table_and_leaves_with_0(tmp_path):
@@ -34,7 +33,7 @@ def test_results_prints_a_table_and_leaves_with_0(tmp_path):
 def test_results_without_metrics_is_one_line_and_2(tmp_path):
     done = segkit("results", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("segkit results: no metrics/evaluate_*.json here; run 'make repro'")
+    assert done.stderr.startswith("segkit results: no metrics/scores/*.json here; run 'make repro'")
     assert done.stderr.count("\n") == 1
 
 

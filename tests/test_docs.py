@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.evaluation.results import results
+from segkit.reporting.results import results
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

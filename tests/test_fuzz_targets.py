@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from segkit.data import decode
+from segkit.dataset import decode
 from tests.fuzz.__main__ import _figures, _fuzz
 from tests.fuzz.target import TARGETS, Target, hold, load
 from tests.tiny import ROOT

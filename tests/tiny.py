@@ -1,6 +1,7 @@
 """Parameters and data sets small enough for a test, drawn from numbers; nothing is read but params.yaml."""
 
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import torch
 import yaml
 from hypothesis import settings
 from PIL import Image
+from torch import nn
 
-from segkit import params
-from segkit.data.plan import make_plan, write_plan
-from segkit.data.preprocess import preprocess
-from segkit.params import Augment, Params, Preprocess
+from segkit.augment.plan import make_plan, write_plan
+from segkit.base import params
+from segkit.base.params import Augment, Combine, Loss, Params, Preprocess
+from segkit.dataset.preprocess import preprocess
+from segkit.training.loop import Engine
+from segkit.training.losses import WeightedLoss
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -80,16 +84,33 @@ def small_params(**changes: Any) -> Params:
     return params.parse(changed(small | {path.replace("__", "."): value for path, value in changes.items()}))
 
 
-def options(size: tuple[int, int] = (32, 32), **changes: str) -> Preprocess:
+def options(size: tuple[int, int] = (32, 32), **changes: Any) -> Preprocess:
     """The ``preprocess`` section."""
     defaults = {
         "normalize": "image",
         "border": "foreground",
+        "valid_every": 10,
         "on_bad": "fail",
         "on_empty": "fail",
         "on_duplicate": "report",
     }
     return Preprocess(size=params.Size(size), **defaults | changes)
+
+
+COMBINE = Combine(flip=0.5, rotation=10.0, shift=0.03, light=0.2, light_probability=0.5)
+
+
+def augmentation(kind: str, n_aug: int, **changes: float) -> Augment:
+    """The ``augment`` section."""
+    return Augment(kind, n_aug, replace(COMBINE, **changes))
+
+
+def engine(model: nn.Module, optimizer: torch.optim.Optimizer | None = None, **changes: Any) -> Engine:
+    """An engine on the CPU with cross-entropy and a rate that stays what the optimizer's is."""
+    rate = optimizer.param_groups[0]["lr"] if optimizer else 0.0
+    loss = WeightedLoss.of(Loss(cross_entropy=1.0, dice=0.0))
+    fields = {"loss": loss, "learning_rate": lambda epochs: rate, "device": torch.device("cpu"), "precision": "fp32"}
+    return Engine(model=model, optimizer=optimizer, **fields | changes)
 
 
 def usable(model: str, architecture: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -157,6 +178,6 @@ def make_project(
     """Raw, processed and augmented data where the stages leave them: ``folder/data``."""
     raw = RawSet(folder / "data/raw", trainval, test)
     summary = preprocess(raw.folder, folder / "data/processed", options(size, **changes), workers=1)
-    plan = make_plan(summary["splits"]["train"]["images"], Augment("combine", n_aug))
+    plan = make_plan(summary["splits"]["train"]["images"], augmentation("combine", n_aug))
     write_plan(folder / "data/augmented/plan.csv", plan)
     return raw

@@ -3,7 +3,8 @@
 Computed in fp32 whatever the training used, so that the scores of different runs compare.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segkit.data.batches import run_ahead
-from segkit.data.catalog import Sample
-from segkit.data.packed import Split, open_split, read_samples, read_summary
-from segkit.errors import InputError
-from segkit.evaluation.originals import find_originals, read_original, read_originals
+from segkit.base.errors import InputError
+from segkit.base.files import atomic_folder, write_csv, write_json
+from segkit.base.packed import Split, open_split, read_original_masks, read_samples, read_summary
+from segkit.base.params import Params
+from segkit.base.prefetch import run_ahead
+from segkit.base.progress import bar
+from segkit.base.workspace import Paths
 from segkit.evaluation.pictures import write_overview, write_picture
-from segkit.files import atomic_folder, write_csv, write_json
-from segkit.metrics import count, dice_per_image, iou_per_image, scores
+from segkit.evaluation.scores import iou_per_image, scores
 from segkit.models import heads
-from segkit.models.checkpoint import load_checkpoint
+from segkit.models.checkpoint import Checkpoint, load_checkpoint
+from segkit.models.counts import count, dice_per_image
+from segkit.models.device import choose_device, make_deterministic
 from segkit.models.predictor import Predictor, to_size
-from segkit.params import Params
-from segkit.progress import bar
-from segkit.training.device import choose_device, make_deterministic
-from segkit.workspace import Paths, cores
 
 BATCH = 32
 PICTURES = 12
@@ -35,58 +35,92 @@ PER_IMAGE_COLUMNS = ("split", "name", "group", "dice", "iou", "tp", "fp", "fn", 
 
 @dataclass(frozen=True)
 class TestSet:
-    """The test set packed (``split``), its rows of ``samples.csv``, and the raw samples behind them."""
+    """The packed test set (``split``), its rows of ``samples.csv``, and the folder of both."""
 
+    processed: Path
     split: Split
     rows: list[dict[str, Any]]
-    originals: list[Sample]
-    border: str
+
+    @classmethod
+    def open(cls, processed: Path) -> "TestSet":
+        """Open it; raises InputError where it is missing or damaged."""
+        return cls(processed, open_split(processed, "test"), read_samples(processed, "test"))
+
+    def original_masks(self, rows: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """The masks at their own sizes, ``uint8 (h, w)``: all, or those of ``rows``, in order."""
+        chosen = self.rows if rows is None else [self.rows[row] for row in rows]
+        return read_original_masks(self.processed, [row["name"] for row in chosen])
 
 
 def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     """Score ``models/NAME.safetensors`` and return one line about it.
 
-    Writes ``metrics/evaluate_NAME.json``, ``metrics/per_image/NAME.csv`` and ``metrics/pictures/NAME/*.png``. Raises
-    InputError where checkpoint and data do not belong together or a raw file has vanished.
+    Writes ``metrics/NAME.json``, ``metrics/scores/NAME.json``, ``metrics/per_image/NAME.csv`` and
+    ``metrics/pictures/NAME/*.png``. Raises InputError where checkpoint and data do not belong together.
     """
     paths = paths or Paths()
     make_deterministic(seed=0)  # nothing here is drawn at random
     device = choose_device(params.runtime.device)
     checkpoint = load_checkpoint(paths.models / f"{name}.safetensors", device)
-    summary = read_summary(paths.processed)
-    if checkpoint.metadata["model"] != name:
-        raise InputError(
-            f"{paths.models / name}.safetensors holds the network {checkpoint.metadata['model']}, not {name}; run "
-            "'dvc repro' to train it again, or fetch it with 'dvc pull'"
-        )
-    if checkpoint.metadata["input_size"] != summary["size"]:
-        raise InputError(
-            f"{paths.models / name}.safetensors was trained at {checkpoint.metadata['input_size']} px, but "
-            f"{paths.processed} holds {summary['size']} px; run 'dvc repro' to train it again"
-        )
+    _refuse_strange(checkpoint, name, paths)
     predictor, threshold = Predictor(checkpoint, device), params.evaluate.threshold
-    rows = read_samples(paths.processed, "test")
-    test = TestSet(open_split(paths.processed, "test"), rows, find_originals(paths.raw, rows), summary["border"])
+    test = TestSet.open(paths.processed)
     valid_counts = score_split(predictor, open_split(paths.processed, "valid"), threshold)
-    test_counts, original_counts = score_test(predictor, test, threshold, params.runtime.workers or cores())
+    test_counts, original_counts = score_test(predictor, test, threshold)
 
-    result = {"valid": scores(valid_counts), "test": scores(test_counts), "test_original": scores(original_counts)}
-    write_json(paths.metrics / f"evaluate_{name}.json", {name: result})
+    found = {"valid": scores(valid_counts), "test": scores(test_counts), "test_original": scores(original_counts)}
+    headline = {
+        "dice": found["test"]["dice"],
+        "iou": found["test"]["iou"],
+        "dice_original": found["test_original"]["dice"],
+        "valid_dice": found["valid"]["dice"],
+        "valid_loss": _validation_loss(checkpoint, paths.models / f"{name}.safetensors"),
+    }
+    write_json(paths.metrics / f"{name}.json", headline)
+    write_json(paths.metrics / "scores" / f"{name}.json", found)
     dice, iou = dice_per_image(test_counts), iou_per_image(test_counts)
     write_csv(
         paths.metrics / "per_image" / f"{name}.csv",
         PER_IMAGE_COLUMNS,
         (
             ["test", row["name"], row["group"], f"{d:.6f}", f"{i:.6f}", *counts]
-            for row, d, i, counts in zip(rows, dice, iou, test_counts.tolist(), strict=True)
+            for row, d, i, counts in zip(test.rows, dice, iou, test_counts.tolist(), strict=True)
         ),
     )
     with atomic_folder(paths.metrics / "pictures" / name) as folder:
         draw_pictures(folder, predictor, test, dice, threshold)
+    default = checkpoint.metadata["threshold"]
+    other = "" if threshold == default else f", at threshold {threshold:g} (the checkpoint's default is {default:g})"
     return (
-        f"{name}: test Dice {result['test']['dice']:.4f} (original size {result['test_original']['dice']:.4f}, "
-        f"validation {result['valid']['dice']:.4f}), IoU {result['test']['iou']:.4f}, {len(rows):,} pictures"
+        f"test Dice {headline['dice']:.4f} (original size {headline['dice_original']:.4f}, "
+        f"validation {headline['valid_dice']:.4f}), IoU {headline['iou']:.4f}, {len(dice):,} pictures{other}"
     )
+
+
+def _refuse_strange(checkpoint: Checkpoint, name: str, paths: Paths) -> None:
+    """InputError where the checkpoint holds another network, or one of another input size, than is asked for."""
+    path, size = paths.models / f"{name}.safetensors", read_summary(paths.processed)["size"]
+    if checkpoint.metadata["model"] != name:
+        raise InputError(
+            f"{path} holds the network {checkpoint.metadata['model']}, not {name}; run 'dvc repro' to train it again, "
+            "or fetch it with 'dvc pull'"
+        )
+    if checkpoint.metadata["input_size"] != size:
+        raise InputError(
+            f"{path} was trained at {checkpoint.metadata['input_size']} px, but {paths.processed} holds {size} px; run "
+            "'dvc repro' to train it again"
+        )
+
+
+def _validation_loss(checkpoint: Checkpoint, path: Path) -> float:
+    """The lowest validation loss of the training, for which the weights were kept."""
+    try:
+        loss = float(checkpoint.metadata["valid"]["loss"])
+    except (KeyError, TypeError, ValueError):
+        loss = math.nan
+    if not math.isfinite(loss):
+        raise InputError(f"{path} does not say its validation loss; run 'dvc repro' to train it again")
+    return loss
 
 
 def score_split(predictor: Predictor, split: Split, threshold: float) -> np.ndarray:
@@ -98,20 +132,19 @@ def score_split(predictor: Predictor, split: Split, threshold: float) -> np.ndar
     return np.concatenate(counts)
 
 
-def score_test(predictor: Predictor, test: TestSet, threshold: float, workers: int) -> tuple[np.ndarray, np.ndarray]:
+def score_test(predictor: Predictor, test: TestSet, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Counts ``int64 (N, 4)`` of the test set at network size, and at the original sizes.
 
     At the original size the probabilities are resized bilinearly, then cut at the threshold, and compared with
     the mask as it came.
     """
     counts, original_counts = [], []
-    originals = read_originals(test.originals, test.border, workers)
+    originals = run_ahead(test.original_masks(), depth=16)
     for probabilities, masks in _predictions(predictor, test.split, "evaluate test"):
         counts.append(count(heads.predict(probabilities, threshold), masks).cpu().numpy())
         for foreground, original in zip(probabilities.cpu(), originals, strict=False):
-            mask = torch.from_numpy(original.mask)
-            prediction = heads.predict(to_size(foreground, *mask.shape), threshold)
-            original_counts.append(count(prediction[None], mask[None]).numpy())
+            prediction = heads.predict(to_size(foreground, *original.shape), threshold)
+            original_counts.append(count(prediction[None], torch.from_numpy(original)[None]).numpy())
     return np.concatenate(counts), np.concatenate(original_counts)
 
 
@@ -120,13 +153,14 @@ def draw_pictures(folder: Path, predictor: Predictor, test: TestSet, dice: np.nd
     fixed = np.unique(np.linspace(0, len(dice) - 1, PICTURES).round().astype(int))
     worst = np.argsort(dice, kind="stable")[:PICTURES]
     for kind, rows in (("sample", fixed), ("worst", worst)):
-        probabilities = predictor.probabilities(torch.from_numpy(test.split.images[rows])).cpu()
+        pictures = test.split.images[rows]
+        probabilities = predictor.probabilities(torch.from_numpy(pictures)).cpu()
         pairs = []
-        for number, (row, foreground) in enumerate(zip(rows, probabilities, strict=True), start=1):
-            original = read_original(test.originals[row], test.border)
-            prediction = heads.predict(to_size(foreground, *original.mask.shape), threshold).numpy()
+        drawn = zip(rows, pictures, probabilities, test.original_masks(rows), strict=True)
+        for number, (row, picture, foreground, mask) in enumerate(drawn, start=1):
+            prediction = heads.predict(to_size(foreground, *mask.shape), threshold).numpy()
             path = folder / f"{kind}_{number:02d}.png"
-            pairs.append(write_picture(path, original, prediction, test.rows[row]["name"], dice[row]))
+            pairs.append(write_picture(path, picture, mask, prediction, test.rows[row]["name"], dice[row]))
         write_overview(folder / f"{kind}_overview.png", pairs)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segkit.drawing import Tile, mask_pixels, sheet
-from segkit.evaluation.originals import Original
-from segkit.files import atomic_write
+from segkit.base.files import atomic_write
+from segkit.base.packed import BACKGROUND, FOREGROUND
+from segkit.figures.sheet import Tile, mask_pixels, sheet
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = (86, 180, 233), (213, 94, 0), (240, 228, 66)
 LEGEND = (("found", TRUE_POSITIVE), ("false alarm", FALSE_POSITIVE), ("missed", FALSE_NEGATIVE))
@@ -19,13 +19,15 @@ OPACITY = 0.65
 SIDE = 240
 
 
-def overlay(picture: Image.Image, mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def overlay(picture: np.ndarray, mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """True positives, false positives and false negatives in colour over the grey picture, ``uint8 (h, w, 3)``.
 
-    ``mask`` ``uint8 (h, w)`` with 0, 1, 255 (left uncoloured), ``prediction`` ``bool (h, w)``.
+    ``picture`` ``uint8 (h, w, 3)``, ``mask`` ``uint8 (h, w)`` with 0, 1, 255 (left uncoloured), ``prediction``
+    ``bool (h, w)``.
     """
-    pixels = np.repeat(np.asarray(picture.convert("L"), dtype=np.float32)[..., None], 3, axis=2)
-    truth, background = mask == 1, mask == 0
+    grey = Image.fromarray(picture).convert("L")
+    pixels = np.repeat(np.asarray(grey, dtype=np.float32)[..., None], 3, axis=2)
+    truth, background = mask == FOREGROUND, mask == BACKGROUND
     for region, colour in (
         (truth & prediction, TRUE_POSITIVE),
         (background & prediction, FALSE_POSITIVE),
@@ -35,16 +37,19 @@ def overlay(picture: Image.Image, mask: np.ndarray, prediction: np.ndarray) -> n
     return pixels.round().astype(np.uint8)
 
 
-def write_picture(path: Path, original: Original, prediction: np.ndarray, name: str, dice: float) -> tuple[Tile, Tile]:
-    """One PNG: picture, truth, and the overlay, with name and Dice; returns picture and overlay as tiles."""
-    result = overlay(original.picture, original.mask, prediction)
-    tiles = [
-        Tile(np.asarray(original.picture), "picture"),
-        Tile(mask_pixels(original.mask), "truth"),
-        Tile(result, f"Dice {dice:.3f}"),
-    ]
+def write_picture(
+    path: Path, picture: np.ndarray, mask: np.ndarray, prediction: np.ndarray, name: str, dice: float
+) -> tuple[Tile, Tile]:
+    """One PNG: what the network saw, the truth, and the overlay, with name and Dice; returns the first and the last.
+
+    ``picture`` ``uint8 (H, W, 3)`` is the network's input; it is drawn at the size of ``mask`` and ``prediction``.
+    """
+    height, width = mask.shape
+    seen = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    result = Tile(overlay(seen, mask, prediction), f"Dice {dice:.3f}")
+    tiles = [Tile(seen, "picture"), Tile(mask_pixels(mask), "truth"), result]
     _save(path, sheet([tiles], tile=SIDE, title=name, legend=LEGEND))
-    return Tile(np.asarray(original.picture), name), Tile(result, f"Dice {dice:.3f}")
+    return Tile(seen, name), result
 
 
 def write_overview(path: Path, pairs: list[tuple[Tile, Tile]]) -> None:

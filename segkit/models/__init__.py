@@ -1,22 +1,23 @@
-"""The two networks, by name.
+"""The networks, by name, and what belongs to using one: its head, its normalisation, its file, its device.
 
 A network is a ``torch.nn.Module`` that maps normalised pictures ``(N, 3, H, W)`` to logits ``(N, C, H, W)``
 of the same height and width; ``C`` says which head it has (see ``segkit.models.heads``).
 """
 
-from collections.abc import Callable
+from importlib import import_module
 
 from torch import nn
 
-from segkit.errors import InputError
-from segkit.models.resnet34_unet import ResNet34UNet
-from segkit.models.unet import UNet
-
-MODELS: dict[str, Callable[..., nn.Module]] = {"unet": UNet, "resnet34_unet": ResNet34UNet}
+from segkit.base.errors import InputError
+from segkit.base.params import MODEL_NAMES
 
 
 def build(name: str, **architecture) -> nn.Module:
-    """Build the network called ``name``; raises InputError for an unknown name."""
-    if name not in MODELS:
-        raise InputError(f"unknown model {name!r}; choose one of {', '.join(MODELS)}")
-    return MODELS[name](**architecture)
+    """Build the network called ``name``: what the module of that name in this folder calls ``Network``.
+
+    ``architecture``: its section of params.yaml, without ``train`` and ``pretrained``. Raises InputError for an unknown
+    name.
+    """
+    if name not in MODEL_NAMES:
+        raise InputError(f"unknown model {name!r}; choose one of {', '.join(MODEL_NAMES)}")
+    return import_module(f"segkit.models.{name}").Network(**architecture)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from segkit.errors import brief
+from segkit.base.errors import brief
 
 
 def double_conv(inputs: int, outputs: int, *, batch_norm: bool) -> nn.Sequential:

@@ -8,7 +8,7 @@ a weight shows nowhere else. No pickle is read or written.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,13 +16,13 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from segkit.data.normalize import Normalizer
-from segkit.errors import InputError, brief
-from segkit.files import atomic_write
-from segkit.models import MODELS, build
+from segkit.base.errors import InputError, brief
+from segkit.base.files import atomic_write
+from segkit.base.params import MODEL_NAMES, NETWORKS, Border, Threshold
+from segkit.base.schema import Within, read
+from segkit.models import build
 from segkit.models.blocks import misfit
-from segkit.params import Border, Threshold, Width
-from segkit.schema import Within, read
+from segkit.models.normalize import Normalizer
 
 FORMAT = 1  # of the metadata; a reader of another number would misunderstand them
 METADATA_KEY = "segkit"
@@ -38,25 +38,10 @@ Side = Annotated[int, Within(low=16, high=8192)]
 
 
 @dataclass(frozen=True)
-class UNetArchitecture:
-    """What ``unet`` is built from."""
-
-    width: Width
-
-
-@dataclass(frozen=True)
-class ResNet34UNetArchitecture:
-    """``resnet34_unet`` has nothing to choose."""
-
-
-ARCHITECTURES = {"unet": UNetArchitecture, "resnet34_unet": ResNet34UNetArchitecture}
-
-
-@dataclass(frozen=True)
 class Needed:
     """The metadata without which a network cannot be used; a file holds more, and that is free."""
 
-    model: Literal[*MODELS]
+    model: Literal[*MODEL_NAMES]
     architecture: dict
     input_size: tuple[Side, Side]
     normalize: Normalizer
@@ -161,7 +146,8 @@ def _needed(metadata: dict[str, Any]) -> Needed:
     names = [field.name for field in fields(Needed)]
     needed = read(Needed, {name: metadata[name] for name in names if name in metadata}, "", faults)
     if needed.model and needed.architecture is not None:
-        read(ARCHITECTURES[needed.model], needed.architecture, "architecture", faults)
+        kind = make_dataclass("Architecture", NETWORKS[needed.model].architecture().items(), frozen=True)
+        read(kind, needed.architecture, "architecture", faults)
     if faults:
         raise InputError(f"has metadata that segkit does not write: {'; '.join(faults)}; {_MEND}")
     return needed

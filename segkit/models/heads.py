@@ -12,9 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segkit.labels import IGNORED
-
-DEFAULT_THRESHOLD = 0.5
+from segkit.base.packed import IGNORED
 
 
 def foreground_logits(logits: Tensor) -> Tensor:
@@ -38,6 +36,11 @@ def probabilities(logits: Tensor) -> Tensor:
     return torch.sigmoid(foreground_logits(logits))
 
 
-def predict(foreground: Tensor, threshold: float = DEFAULT_THRESHOLD) -> Tensor:
+def predict(foreground: Tensor, threshold: float) -> Tensor:
     """Predicted masks, ``bool``, the shape of the probabilities: foreground from ``threshold`` on."""
     return foreground >= threshold
+
+
+def likelier(logits: Tensor) -> Tensor:
+    """The likelier class, ``bool (N, H, W)``, true for foreground: what training counts, which knows no threshold."""
+    return foreground_logits(logits) >= 0

@@ -4,11 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segkit.data.batches import to_float
-from segkit.data.normalize import Normalizer
 from segkit.models import heads
 from segkit.models.blocks import fold_batch_norm
 from segkit.models.checkpoint import Checkpoint
+from segkit.models.normalize import Normalizer, to_float
 
 
 class Predictor:

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import socket
+import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet, ResNet34_Weights, resnet34
 
-from segkit.errors import InputError, brief
+from segkit.base.errors import InputError, brief
+from segkit.base.files import atomic_write
+from segkit.base.progress import bar
 from segkit.models.blocks import UpConv, concatenate, double_conv, double_size, initialise, misfit, pad_to_multiple
 
 DECODER_CHANNELS = 32
@@ -95,6 +97,9 @@ class ResNet34UNet(nn.Module):
         return double_size(x, weight, bias)
 
 
+Network = ResNet34UNet  # what segkit.models.build makes of this file
+
+
 def imagenet_weights() -> dict[str, Tensor]:
     """torchvision's ImageNet weights of ResNet34 by torchvision's names, from torch's cache or downloaded into it.
 
@@ -107,7 +112,7 @@ def imagenet_weights() -> dict[str, Tensor]:
     path = _cached()
     prefix = path.stem.rsplit("-", 1)[-1]
     if not path.is_file():
-        _download(path, prefix)
+        _download(path)
     content = path.read_bytes()
     if not hashlib.sha256(content).hexdigest().startswith(prefix):
         reason = f"its SHA-256 does not begin with {prefix}"
@@ -126,16 +131,17 @@ def _cached() -> Path:
     return Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
 
 
-def _download(path: Path, prefix: str) -> None:
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # torch.hub sets none
+def _download(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(IMAGENET_URL, str(path), hash_prefix=prefix, progress=True)
-    except (OSError, ValueError, RuntimeError, HTTPException) as error:
+        with urllib.request.urlopen(IMAGENET_URL, timeout=TIMEOUT) as response:
+            total = int(response.headers.get("Content-Length") or 0) or None
+            with atomic_write(path) as file, bar(label=path.name, total=total, unit="B", unit_scale=True) as progress:
+                while piece := response.read(2**20):
+                    progress.update(file.write(piece))
+                if total and file.tell() != total:
+                    raise OSError(f"{file.tell():,} of {total:,} bytes came")
+    except (OSError, ValueError, HTTPException) as error:
         raise InputError(
             f"{_SETTING}: ImageNet weights not available ({brief(error, 200) or repr(error)}); put the file from "
             f"{IMAGENET_URL} at {path}, {_WITHOUT}"
         ) from None
-    finally:
-        socket.setdefaulttimeout(timeout)

@@ -47,3 +47,6 @@ class UNet(nn.Module):
         for up, block in zip(self.up, self.decoder, strict=True):
             x = block(concatenate(skips.pop(), up(x)))
         return self.head(x)[..., :height, :width]
+
+
+Network = UNet  # what segkit.models.build makes of this file

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from segkit.data.batches import Batch, TrainingBatches, plain_batches
-from segkit.data.normalize import Normalizer
-from segkit.data.packed import Split
-from segkit.interrupts import Interrupted, Stop
-from segkit.params import Train
+from segkit.base.interrupts import Interrupted, Stop
+from segkit.base.packed import Split
+from segkit.base.params import Train
+from segkit.models.normalize import Normalizer
+from segkit.training.batches import Batch, TrainingBatches, plain_batches
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine, Totals
 from segkit.training.state import Saver
@@ -89,7 +89,7 @@ class Fit:
         """The rest of this epoch."""
         rest = batches.epoch(self.epoch, first=len(self.totals))
         label = f"{self.name} epoch {self.epoch + 1}/{self.recipe.epochs}"
-        with closing(self.engine.steps(rest, self.totals, steps=len(batches), label=label)) as steps:
+        with closing(self.engine.steps(rest, self.totals, epoch=self.epoch, steps=len(batches), label=label)) as steps:
             for done in steps:
                 if self.engine.device.type == "cpu":  # a GPU would have to be waited for
                     self._check_training(batches, since=done - 1)
@@ -110,7 +110,7 @@ class Fit:
 
     def _record(self, valid: Totals, images: int, seconds: float) -> bool:
         """Take the epoch's result down; returns whether it is the best so far."""
-        (train_loss, train_dice), (valid_loss, valid_dice) = self.totals.means(), valid.means()
+        (train_loss, train_dice), (valid_loss, valid_dice) = map(self.engine.means, (self.totals, valid))
         best = self.stopping.update(self.epoch, valid_loss, valid_dice, self.engine.model)
         rate = self.engine.optimizer.param_groups[0]["lr"]
         row = (self.epoch + 1, train_loss, valid_loss, train_dice, valid_dice, rate)

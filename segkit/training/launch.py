@@ -14,15 +14,15 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as processes
 
-from segkit import interrupts
-from segkit.command import run_command
-from segkit.errors import InputError
-from segkit.interrupts import Interrupted
-from segkit.params import Params, Runtime, refuse_edited
+from segkit.base import interrupts
+from segkit.base.command import run_command
+from segkit.base.errors import InputError
+from segkit.base.interrupts import Interrupted
+from segkit.base.params import Params, Runtime, refuse_edited
+from segkit.base.workspace import cores
+from segkit.models.device import choose_device
 from segkit.training import run
-from segkit.training.device import choose_device
 from segkit.training.run import Trained
-from segkit.workspace import cores
 
 SILENT_SECONDS = 20
 
@@ -59,17 +59,17 @@ def _train(name: str, params: Params) -> Trained:
         if ":" in params.runtime.device and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1":
             raise InputError(f"runtime.device: {params.runtime.device} is one GPU for several processes; set auto")
         return _as_member(lambda: _train_in_group(name, params, **_from_torchrun()))
-    count = how_many(params.runtime, getattr(params, name).train.batch_size)
+    device = choose_device(params.runtime.device)
+    count = how_many(params.runtime, device, getattr(params, name).train.batch_size)
     if count > 1:
         return _train_with_helpers(name, params, count)
     with interrupts.deferred() as stop:
-        return run.train(name, params, stop=stop)
+        return run.train(name, params, device, stop=stop)
 
 
-def how_many(runtime: Runtime, batch_size: int) -> int:
+def how_many(runtime: Runtime, device: torch.device, batch_size: int) -> int:
     """Processes to start, of themselves no more than there are samples in a step; raises InputError where more GPUs
     are asked for than there are."""
-    device = choose_device(runtime.device)
     many = device.type == "cuda" and device.index is None
     available = torch.cuda.device_count() if many else 1
     wanted = runtime.devices or min(available, batch_size)
@@ -133,9 +133,10 @@ def _from_torchrun() -> dict[str, Any]:
 
 
 def _train_in_group(name: str, params: Params, **where: Any) -> Trained:
+    device = choose_device(params.runtime.device)
     # A terminal sends Ctrl-C to every process, and the one that waits for them asks once more.
-    with interrupts.deferred(patient=True) as stop, _group(choose_device(params.runtime.device), **where):
-        return run.train(name, params, stop=stop)
+    with interrupts.deferred(patient=True) as stop, _group(device, **where):
+        return run.train(name, params, device, stop=stop)
 
 
 @contextmanager

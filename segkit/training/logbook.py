@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segkit.data.packed import Split
-from segkit.drawing import mask_pixels
-from segkit.files import remove, write_csv, write_json
+from segkit.base.files import remove, write_csv, write_json
+from segkit.base.packed import FOREGROUND, IGNORED, Split
 
 CURVE_COLUMNS = ("epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr")
 PICTURES = 4
@@ -24,11 +23,12 @@ class Logbook:
 
     TensorBoard's log is open inside ``with``.
 
-    Without a ``folder`` it only collects: of several processes that train together, one speaks.
+    ``folder``: for TensorBoard's log and timings; ``curves``: a CSV file, there from the first epoch on, whole at every
+    moment, with a row an epoch. Without either it only collects: of several processes that train together, one speaks.
     """
 
-    def __init__(self, folder: Path | None, epochs: int) -> None:
-        self.folder, self.epochs = folder, epochs
+    def __init__(self, folder: Path | None, curves: Path | None, epochs: int) -> None:
+        self.folder, self.curves, self.epochs = folder, curves, epochs
         self.rows: list[tuple[float, ...]] = []
         self.writer = None
         self.start, self.seconds_before = time.perf_counter(), 0.0
@@ -57,6 +57,8 @@ class Logbook:
             self.writer = _writer(self.folder)
             for row in self.rows:  # of an earlier run, whose log may be another training's by now
                 self._log(row)
+            if self.rows:
+                self._write_curves()
         return self
 
     def __exit__(
@@ -74,6 +76,7 @@ class Logbook:
             return
         epoch, train_loss, valid_loss, train_dice, valid_dice, rate = row
         self._log(row)
+        self._write_curves()
         self.writer.add_scalar("images_per_second", images / seconds, int(epoch))
         print(
             f"epoch {int(epoch):3d}/{self.epochs}  loss {train_loss:.4f}  valid {valid_loss:.4f}  "
@@ -92,9 +95,9 @@ class Logbook:
             panels = [split.images[row], *(_as_rgb(mask) for mask in (split.masks[row], prediction))]
             self.writer.add_image(f"valid/{row}", np.concatenate(panels, axis=1), epoch, dataformats="HWC")
 
-    def write_curves(self, path: Path) -> None:
-        """Write the rows so far as CSV."""
-        write_csv(path, CURVE_COLUMNS, ([int(row[0]), *(f"{value:.6g}" for value in row[1:])] for row in self.rows))
+    def _write_curves(self) -> None:
+        rows = ([int(row[0]), *(f"{value:.6g}" for value in row[1:])] for row in self.rows)
+        write_csv(self.curves, CURVE_COLUMNS, rows)
 
     def write_timing(self, device: torch.device, precision: str, processes: int) -> None:
         """Write ``timing.json`` beside the TensorBoard logs."""
@@ -128,4 +131,7 @@ def _writer(folder: Path):
 
 
 def _as_rgb(mask: np.ndarray) -> np.ndarray:
-    return np.repeat(mask_pixels(mask)[..., None], 3, axis=2)
+    """0, 1, 255 as black, white and grey."""
+    shades = np.zeros(256, np.uint8)
+    shades[[FOREGROUND, IGNORED]] = 255, 128
+    return np.repeat(shades[mask][..., None], 3, axis=2)

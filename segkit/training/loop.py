@@ -1,19 +1,19 @@
 """One epoch of training, one pass of validation, and when to stop."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from segkit.data.batches import Batch
-from segkit.labels import IGNORED
-from segkit.metrics import count, dice_per_image
+from segkit.base.progress import bar
 from segkit.models import heads
-from segkit.progress import bar
-from segkit.training.device import autocast
+from segkit.models.counts import count, dice_per_image
+from segkit.models.device import autocast
+from segkit.training.batches import Batch
+from segkit.training.losses import WeightedLoss
 from segkit.training.team import Team
 
 BAR_SECONDS = 0.5
@@ -23,7 +23,8 @@ BAR_SECONDS = 0.5
 class Totals:
     """What the whole team counted in each step of a pass, kept on the device so that no step waits for it.
 
-    ``sums``: loss in nats and Dice, ``float32 (2,)`` a step; ``counts``: pixels and images, ``int64 (2,)`` a step.
+    A row a step, of the K terms of the loss and then of Dice: ``sums`` ``float32 (K + 1,)`` and ``counts``
+    ``int64 (K + 1,)``, of the things that each sum is over (for Dice, images).
     """
 
     sums: list[Tensor] = field(default_factory=list)
@@ -32,14 +33,13 @@ class Totals:
     def __len__(self) -> int:
         return len(self.sums)
 
-    def means(self) -> tuple[float, float]:
-        """Mean loss per pixel in nats, and mean Dice per image; waits for the device."""
-        (loss, dice), (pixels, images) = torch.stack(self.sums).sum(0), torch.stack(self.counts).sum(0).clamp(min=1)
-        return (loss / pixels).item(), (dice / images).item()
+    def sum(self) -> tuple[Tensor, Tensor]:
+        """``sums`` and ``counts`` of all steps."""
+        return torch.stack(self.sums).sum(0), torch.stack(self.counts).sum(0)
 
     def strange_step(self, since: int = 0) -> int | None:
         """The first step from ``since`` on whose loss is not finite; waits for the device."""
-        strange = torch.stack(self.sums[since:])[:, 0].isfinite().logical_not().nonzero()
+        strange = torch.stack(self.sums[since:])[:, :-1].isfinite().all(1).logical_not().nonzero()
         return since + int(strange[0]) if len(strange) else None
 
     def state(self) -> dict[str, Tensor]:
@@ -56,23 +56,26 @@ class Totals:
 class Engine:
     """A network on its device, in its precision, with the two things that are done to it.
 
-    ``team``: the processes that train it together, each with its part of every batch.
+    ``learning_rate``: the rate after so many epochs, whole and part; ``team``: the processes that train it together,
+    each with its part of every batch.
     """
 
     model: nn.Module
+    loss: WeightedLoss
     optimizer: torch.optim.Optimizer
+    learning_rate: Callable[[float], float]
     device: torch.device
     precision: str
     team: Team = field(default_factory=Team)
 
-    def train(self, batches: Iterable[Batch], *, steps: int, label: str) -> tuple[float, float]:
+    def train(self, batches: Iterable[Batch], *, epoch: int, steps: int, label: str) -> tuple[float, float]:
         """One epoch; returns mean loss and mean Dice of the predictions made while the weights moved."""
         totals = Totals()
-        for _ in self.steps(batches, totals, steps=steps, label=label):
+        for _ in self.steps(batches, totals, epoch=epoch, steps=steps, label=label):
             pass
-        return totals.means()
+        return self.means(totals)
 
-    def steps(self, batches: Iterable[Batch], totals: Totals, *, steps: int, label: str) -> Iterator[int]:
+    def steps(self, batches: Iterable[Batch], totals: Totals, *, epoch: int, steps: int, label: str) -> Iterator[int]:
         """Train with one batch after another and add to ``totals``; yields how many of the epoch's ``steps`` are done,
         with those that ``totals`` held before."""
         self.model.train()
@@ -81,18 +84,26 @@ class Engine:
             batches, label=label, total=steps, initial=len(totals), unit="step", hidden=not self.team.leads
         ) as progress:
             for batch in progress:
+                rate = self.learning_rate(epoch + len(totals) / steps)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
                 self.optimizer.zero_grad(set_to_none=True)
                 logits = self._forward(self.network, batch.images)
-                loss, counts = self._loss(logits, batch.masks)
-                # The gradients are averaged over the team, but the mean is over all pixels of all parts.
-                (loss * self.team.size / counts[0].clamp(min=1)).backward()
+                sums, counts = self._loss(logits, batch.masks)
+                # The gradients are averaged over the team, but a mean is over all parts.
+                (self.loss.mean(sums, counts[:-1]) * self.team.size).backward()
                 self.optimizer.step()
-                self._count(totals, loss, counts, logits, batch.masks)
+                self._count(totals, sums, counts, logits, batch.masks)
                 if not progress.disable and time.monotonic() - shown > BAR_SECONDS:
-                    mean_loss, dice = totals.means()
-                    progress.set_postfix_str(f"loss {mean_loss:.4f} dice {dice:.4f}")
+                    loss, dice = self.means(totals)
+                    progress.set_postfix_str(f"loss {loss:.4f} dice {dice:.4f}")
                     shown = time.monotonic()
                 yield len(totals)
+
+    def means(self, totals: Totals) -> tuple[float, float]:
+        """The loss and the mean Dice per image of a pass; waits for the device."""
+        sums, counts = totals.sum()
+        return self.loss.mean(sums[:-1], counts[:-1]).item(), (sums[-1] / counts[-1].clamp(min=1)).item()
 
     @cached_property
     def network(self) -> nn.Module:
@@ -103,7 +114,7 @@ class Engine:
     def predict(self, batch: Batch) -> Tensor:
         """Predicted masks of one batch, ``bool (N, H, W)``."""
         self.model.eval()
-        return heads.predict(heads.probabilities(self._forward(self.model, batch.images)))
+        return heads.likelier(self._forward(self.model, batch.images))
 
     @torch.inference_mode()
     def validate(self, batches: Iterable[Batch]) -> Totals:
@@ -121,16 +132,14 @@ class Engine:
             return network(images)
 
     def _loss(self, logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """This process's summed cross-entropy in nats; pixels that count and images of the whole team."""
-        pixels = (masks != IGNORED).sum()
-        counts = self.team.sum(torch.stack([pixels, torch.full_like(pixels, len(masks))]))
-        return heads.pixel_losses(logits, masks).sum(), counts
+        """This process's sums of the loss's terms; the counts of the terms and the images of the whole team."""
+        sums, counts = self.loss(logits, masks)
+        return sums, self.team.sum(torch.cat([counts, counts.new_full((1,), len(masks))]))
 
     @torch.no_grad()
-    def _count(self, totals: Totals, loss: Tensor, counts: Tensor, logits: Tensor, masks: Tensor) -> None:
-        predictions = heads.predict(heads.probabilities(logits))
-        dice = dice_per_image(count(predictions, masks)).sum()
-        totals.sums.append(self.team.sum(torch.stack([loss.detach(), dice.to(loss.dtype)])))
+    def _count(self, totals: Totals, sums: Tensor, counts: Tensor, logits: Tensor, masks: Tensor) -> None:
+        dice = dice_per_image(count(heads.likelier(logits), masks)).sum()
+        totals.sums.append(self.team.sum(torch.cat([sums.detach(), dice.to(sums.dtype).view(1)])))
         totals.counts.append(counts)
 
 

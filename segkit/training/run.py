@@ -1,4 +1,7 @@
-"""Train one network from the packed data and the plan to a checkpoint, its metrics and its curves."""
+"""Train one network from the packed data and the plan to a checkpoint, its metrics and its curves.
+
+``train`` is the whole way: read the data, build what trains, loop, write.
+"""
 
 import hashlib
 import json
@@ -12,24 +15,25 @@ import torch
 from torch import nn
 
 import segkit
-from segkit.data.batches import TrainingBatches, resident
-from segkit.data.normalize import Normalizer
-from segkit.data.packed import Split, open_split, read_samples, read_summary
-from segkit.data.plan import read_plan
-from segkit.errors import InputError
-from segkit.files import digest, write_json
-from segkit.interrupts import Interrupted, Stop
-from segkit.models import build, heads
+from segkit.augment.plan import read_plan
+from segkit.base.errors import InputError
+from segkit.base.files import digest, write_json
+from segkit.base.interrupts import Interrupted, Stop
+from segkit.base.packed import Split, open_split, read_samples, read_summary
+from segkit.base.params import Params, Train, as_dict
+from segkit.base.workspace import Paths, run_folder
+from segkit.models import build
 from segkit.models.checkpoint import save_checkpoint
-from segkit.params import Params, Train, as_dict
-from segkit.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
+from segkit.models.device import choose_precision, keep_freed_memory, make_deterministic
+from segkit.models.normalize import Normalizer
+from segkit.training import optimizers, schedules
+from segkit.training.batches import TrainingBatches, resident
 from segkit.training.fit import Fit, NotFinite
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine
-from segkit.training.optimizer import AdamW
+from segkit.training.losses import WeightedLoss
 from segkit.training.state import SavedState, Saver, parse
 from segkit.training.team import Team
-from segkit.workspace import Paths, run_folder
 
 NAMED = 16  # samples in a message
 
@@ -51,62 +55,100 @@ class Trained(NamedTuple):
     saved: SavedState | None = None
 
 
-def train(name: str, params: Params, paths: Paths | None = None, stop: Stop | None = None) -> Trained:
-    """Train the network ``name``, from where an earlier run of the same training was saved.
+def train(
+    name: str, params: Params, device: torch.device, paths: Paths | None = None, stop: Stop | None = None
+) -> Trained:
+    """Train the network ``name`` on ``device``, from where an earlier run of the same training was saved.
 
-    Writes ``models/NAME.safetensors`` (weights of the lowest validation loss), ``metrics/train_NAME.json`` and
-    ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several processes that train together only the leading one
-    writes. stop: a signal that asks to save and leave. The caller removes the saved state when it needs it no more.
-    Raises InputError for missing data, a loss that is not finite, or the same training at work in another process.
+    Writes ``models/NAME.safetensors`` (weights of the lowest validation loss), ``metrics/training/NAME.json`` and, from
+    the first epoch on, ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several processes that train together only
+    the leading one writes. stop: a signal that asks to save and leave. The caller removes the saved state when it needs
+    it no more. Raises InputError for missing data, a loss that is not finite, or the same training at work in another
+    process.
     """
     paths, team = paths or Paths(), Team.current()
-    keep_freed_memory()
-    make_deterministic(params.seed)
     recipe: Train = getattr(params, name).train
-    engine, data, architecture = _prepare(name, params, recipe, paths, team)
-    metadata = {"model": name, "architecture": architecture} | _provenance(name, params, recipe, data, paths)
-    metadata["precision"] = engine.precision
+    refuse_idle(recipe, team)
+    data = read_data(name, params, paths, device, team)
+    engine = build_engine(name, params, device, team)
+    smallest = min(stop - start for start, stop in data.batches.bounds)
+    refuse_lonely_values(engine.model, data.summary["size"], smallest)
+    metadata = describe(name, params, data, paths) | {"precision": engine.precision}
     with ExitStack() as stack:
         saved = saver = None
         if team.leads:
             saved = stack.enter_context(SavedState(name, _fingerprint(metadata)).held())
             saver = stack.enter_context(Saver(saved, params.runtime.save_every_seconds))
-        logbook = Logbook(run_folder(name) if team.leads else None, recipe.epochs)
-        fit = Fit(name, engine, recipe, logbook, saver, stop or Stop())
+        places = (run_folder(name), paths.metrics / "curves" / f"{name}.csv") if team.leads else (None, None)
+        fit = Fit(name, engine, recipe, Logbook(*places, recipe.epochs), saver, stop or Stop())
         content = team.share(saved.read() if saved else None)
         if content is not None:
             fit.restore(parse(content))
         if team.leads:
             print(_first_line(fit, data), flush=True)
         try:
-            with logbook:
+            with fit.logbook:
                 fit.run(data.batches, data.validation, data.normalizer)
         except NotFinite as fault:
             raise InputError(_explain(fault, fit, metadata, paths)) from None
         if not team.leads:
             return Trained()
-        logbook.write_timing(engine.device, engine.precision, team.size)
+        fit.logbook.write_timing(device, engine.precision, team.size)
         trained = Trained(_write(name, fit, metadata, paths), saved)
         if fit.stop.number:
             raise Interrupted(fit.stop.number, " when its result was written")
         return trained
 
 
-def _prepare(
-    name: str, params: Params, recipe: Train, paths: Paths, team: Team
-) -> tuple[Engine, TrainingData, dict[str, Any]]:
-    device = choose_device(params.runtime.device)
+def read_data(name: str, params: Params, paths: Paths, device: torch.device, team: Team) -> TrainingData:
+    """Open the packed data and the plan; raises InputError where they are missing, damaged or too few for a batch."""
+    recipe: Train = getattr(params, name).train
+    summary = read_summary(paths.processed)
+    training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
+    normalizer = Normalizer.from_summary(params.preprocess.normalize, summary)
+    plan = read_plan(paths.plan, len(training))
+    refuse_large_batch(recipe, len(plan))
+    batches = TrainingBatches(
+        resident(training, device),
+        plan,
+        params.augment.combine,
+        normalizer,
+        seed=params.seed,
+        batch_size=recipe.batch_size,
+        device=device,
+        part=team.part,
+    )
+    return TrainingData(summary, normalizer, batches, validation)
+
+
+def build_engine(name: str, params: Params, device: torch.device, team: Team | None = None) -> Engine:
+    """A fresh network with its loss, optimizer and learning-rate schedule, as ``params`` say."""
+    team, recipe = team or Team(), getattr(params, name).train
+    keep_freed_memory()
+    make_deterministic(params.seed)
     precision = choose_precision(recipe.precision, device)
-    _refuse_idle(recipe, team)
-    data = _open_data(params, recipe, paths, device, team)
-    refuse_large_batch(recipe, len(data.batches.plan))
-    model, architecture = create(name, params)
-    model = model.to(device, memory_format=torch.channels_last)
-    smallest = min(stop - start for start, stop in data.batches.bounds)
-    refuse_lonely_values(model, data.summary["size"], smallest)
-    model = team.synchronise(model)
-    optimizer = AdamW(model.parameters(), recipe.lr, recipe.weight_decay)
-    return Engine(model, optimizer, device, precision, team), data, architecture
+    model = team.synchronise(create(name, params).to(device, memory_format=torch.channels_last))
+    optimizer = getattr(optimizers, recipe.optimizer)(model.parameters(), recipe)
+    schedule = getattr(schedules, recipe.schedule)
+
+    def learning_rate(epochs: float) -> float:
+        return recipe.lr * schedule(epochs / recipe.epochs)
+
+    return Engine(model, WeightedLoss.of(recipe.loss), optimizer, learning_rate, device, precision, team)
+
+
+def create(name: str, params: Params) -> nn.Module:
+    """A fresh network, with ImageNet weights where ``params`` ask for them."""
+    model = build(name, **architecture(name, params))
+    if getattr(getattr(params, name), "pretrained", False):
+        model.load_imagenet_encoder()
+    return model
+
+
+def architecture(name: str, params: Params) -> dict[str, Any]:
+    """What ``segkit.models.build`` needs to build the network again."""
+    section = getattr(params, name)
+    return {key: getattr(section, key) for key in section.architecture()}
 
 
 def _first_line(fit: Fit, data: TrainingData) -> str:
@@ -129,24 +171,22 @@ def _save_best(path: Path, stopping: EarlyStopping, metadata: dict[str, Any]) ->
 
 
 def _write(name: str, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
-    """Write checkpoint, curves and metrics; returns one line about them."""
+    """Write checkpoint and metrics; returns one line about them. The curves are written already."""
     stopping, epochs = fit.stopping, len(fit.logbook.rows)
-    early = epochs < fit.recipe.epochs
     result = {
         "epochs": epochs,
         "best_epoch": stopping.best_epoch + 1,
         "best_valid_loss": stopping.best_loss,
         "best_valid_dice": stopping.best_dice,
-        "stopped_early": early,
+        "stopped_early": epochs < fit.recipe.epochs,
         "parameters": _count_parameters(fit.engine.model),
     }
     checkpoint = paths.models / f"{name}.safetensors"
     _save_best(checkpoint, stopping, metadata)
-    fit.logbook.write_curves(paths.metrics / "curves" / f"{name}.csv")
-    write_json(paths.metrics / f"train_{name}.json", {name: {"train": result}})
+    write_json(paths.metrics / "training" / f"{name}.json", result)
     return (
         f"{checkpoint}: valid Dice {stopping.best_dice:.4f}, valid loss {stopping.best_loss:.4f}, from epoch "
-        f"{result['best_epoch']} of {epochs}{' (stopped early)' if early else ''}"
+        f"{result['best_epoch']} of {epochs}{' (stopped early)' if result['stopped_early'] else ''}"
     )
 
 
@@ -167,51 +207,28 @@ def _explain(fault: NotFinite, fit: Fit, metadata: dict[str, Any], paths: Paths)
     )
 
 
-def create(name: str, params: Params) -> tuple[nn.Module, dict[str, Any]]:
-    """A fresh network and the architecture that ``segkit.models.build`` needs to build it again."""
-    section = as_dict(getattr(params, name))
-    architecture = {key: value for key, value in section.items() if key not in ("train", "pretrained")}
-    model = build(name, **architecture)
-    if section.get("pretrained"):
-        model.load_imagenet_encoder()
-    return model, architecture
-
-
-def _open_data(params: Params, recipe: Train, paths: Paths, device: torch.device, team: Team) -> TrainingData:
-    summary = read_summary(paths.processed)
-    training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
-    normalizer = Normalizer.from_summary(params.preprocess.normalize, summary)
-    plan = read_plan(paths.plan, len(training))
-    batches = TrainingBatches(
-        resident(training, device),
-        plan,
-        normalizer,
-        seed=params.seed,
-        batch_size=recipe.batch_size,
-        device=device,
-        part=team.part,
-    )
-    return TrainingData(summary, normalizer, batches, validation)
-
-
-def _provenance(name: str, params: Params, recipe: Train, data: TrainingData, paths: Paths) -> dict[str, Any]:
-    """What a checkpoint says of the data, the recipe and the code that it comes from."""
+def describe(name: str, params: Params, data: TrainingData, paths: Paths) -> dict[str, Any]:
+    """What a checkpoint says of itself: how to build and use the network, and the data and recipe it comes from."""
+    section = getattr(params, name)
     return {
+        "model": name,
+        "architecture": architecture(name, params),
         "input_size": data.summary["size"],
         "normalize": data.normalizer.as_metadata(),
-        "threshold": heads.DEFAULT_THRESHOLD,
+        "threshold": params.evaluate.threshold,
         "classes": {"0": "background", "1": "foreground"},
         "border": data.summary["border"],
         "seed": params.seed,
-        "train": as_dict(recipe),
-        "pretrained": getattr(getattr(params, name), "pretrained", False),
+        "train": as_dict(section.train),
+        "pretrained": getattr(section, "pretrained", False),
+        "combine": as_dict(params.augment.combine),
         "samples": data.batches.plan.summary(),
-        "fingerprints": {"data": data_fingerprint(data.summary, paths.plan), "code": code_fingerprint()},
+        "data_fingerprint": data_fingerprint(data.summary, paths.plan),
         "version": segkit.__version__,
     }
 
 
-def _refuse_idle(recipe: Train, team: Team) -> None:
+def refuse_idle(recipe: Train, team: Team) -> None:
     if recipe.batch_size < team.size:
         raise InputError(
             f"train.batch_size: {recipe.batch_size} samples a step leave some of {team.size} processes nothing to do; "
@@ -244,8 +261,8 @@ def data_fingerprint(summary: dict[str, Any], plan: Path) -> str:
 
 
 def _fingerprint(metadata: dict[str, Any]) -> str:
-    """SHA-256 of all that decides a training's result, which is what its checkpoint says of itself."""
-    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of all that decides a training's result: what its checkpoint says of itself, and the code."""
+    return hashlib.sha256(json.dumps(metadata | {"code": code_fingerprint()}, sort_keys=True).encode()).hexdigest()
 
 
 def code_fingerprint() -> str:

@@ -14,9 +14,9 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from segkit.files import atomic_write, remove
-from segkit.lock import hold, is_held
-from segkit.workspace import kept
+from segkit.base.files import atomic_write, remove
+from segkit.base.lock import hold, is_held
+from segkit.base.workspace import kept
 
 KEEP = 3  # unfinished trainings of one network, besides those that run
 DIGEST = hashlib.sha256().digest_size

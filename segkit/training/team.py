@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from segkit.data.batches import Part
+from segkit.training.batches import Part
 
 
 @dataclass(frozen=True)

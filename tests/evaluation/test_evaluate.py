@@ -9,14 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from segkit.command import run_command
-from segkit.data.normalize import Normalizer
-from segkit.data.packed import read_samples
-from segkit.data.preprocess import IMAGENET
+from segkit.base.command import run_command
+from segkit.base.files import digest, read_json
+from segkit.dataset.preprocess import IMAGENET
 from segkit.evaluation.evaluate import evaluate
-from segkit.files import digest, read_json
 from segkit.models import build
-from segkit.models.checkpoint import save_checkpoint
+from segkit.models.checkpoint import load_checkpoint, save_checkpoint
+from segkit.models.normalize import Normalizer
 from tests.tiny import make_project, small_params, usable
 
 SIZE = (24, 32)  # below every picture's size, so that going back to it is plain bilinear interpolation
@@ -32,7 +31,8 @@ def write_checkpoint(folder, size=SIZE, normalizer=None, border="foreground") ->
         logits = model(torch.randn(8, 3, *size))
         model.head.bias[1] -= (logits[:, 1] - logits[:, 0]).median()
     normalize = (normalizer or Normalizer("image")).as_metadata()
-    metadata = usable("unet", {"width": 4}, input_size=list(size), normalize=normalize, border=border)
+    more = {"normalize": normalize, "border": border, "valid": {"loss": 0.25}}
+    metadata = usable("unet", {"width": 4}, input_size=list(size), **more)
     save_checkpoint(folder / "models" / "unet.safetensors", model.state_dict(), metadata)
     return model
 
@@ -47,7 +47,7 @@ def made(tmp_path_factory):
         patch.chdir(folder)
         patch.setattr("segkit.evaluation.evaluate.PICTURES", DRAWN)
         made.line = evaluate("unet", params())
-    made.scores = read_json(folder / "metrics" / "evaluate_unet.json")["unet"]
+    made.scores = read_json(folder / "metrics/scores/unet.json")
     with open(folder / "metrics" / "per_image" / "unet.csv", newline="") as file:
         made.rows = list(csv.DictReader(file))
     return made
@@ -127,6 +127,16 @@ def test_the_file_holds_the_blocks_and_scores_of_the_contract(made):
     assert f"test Dice {made.scores['test']['dice']:.4f}" in made.line
 
 
+def test_dvc_s_metrics_are_five_of_them(made):
+    assert read_json(made.folder / "metrics/unet.json") == {
+        "dice": made.scores["test"]["dice"],
+        "iou": made.scores["test"]["iou"],
+        "dice_original": made.scores["test_original"]["dice"],
+        "valid_dice": made.scores["valid"]["dice"],
+        "valid_loss": 0.25,
+    }
+
+
 def test_the_scores_of_each_image_agree_with_the_means(made):
     assert tuple(made.rows[0]) == ("split", "name", "group", "dice", "iou", "tp", "fp", "fn", "tn")
     assert [row["name"] for row in made.rows] == made.raw.lists["test"]
@@ -154,8 +164,8 @@ def test_pictures_have_stable_names_and_can_be_opened(made):
 
 
 def test_a_second_evaluation_writes_the_same_bytes(made, copy):
-    evaluate("unet", params(runtime__workers=3))
-    for name in ("evaluate_unet.json", "per_image/unet.csv"):
+    evaluate("unet", params())
+    for name in ("unet.json", "scores/unet.json", "per_image/unet.csv"):
         assert digest(copy / "metrics" / name) == digest(made.folder / "metrics" / name)
     assert pictures(copy) == pictures(made.folder)
 
@@ -163,9 +173,9 @@ def test_a_second_evaluation_writes_the_same_bytes(made, copy):
 def test_the_worst_pictures_are_the_ones_of_lowest_dice(made, copy, monkeypatch):
     drawn = []
 
-    def write_picture(path, original, prediction, name, dice):
+    def write_picture(path, picture, mask, prediction, name, dice):
         drawn.append((path.name, name, dice))
-        return real(path, original, prediction, name, dice)
+        return real(path, picture, mask, prediction, name, dice)
 
     from segkit.evaluation import evaluate as module
 
@@ -181,8 +191,9 @@ def test_the_worst_pictures_are_the_ones_of_lowest_dice(made, copy, monkeypatch)
 
 
 def test_a_lower_threshold_finds_more(made, copy):
-    evaluate("unet", params(evaluate__threshold=0.3))
-    lower = read_json(copy / "metrics/evaluate_unet.json")["unet"]
+    line = evaluate("unet", params(evaluate__threshold=0.3))
+    assert line.endswith(", at threshold 0.3 (the checkpoint's default is 0.5)") and "threshold" not in made.line
+    lower = read_json(copy / "metrics/scores/unet.json")
     for block in ("valid", "test", "test_original"):
         assert lower[block]["recall"] > made.scores[block]["recall"]
 
@@ -191,7 +202,7 @@ def test_the_normalisation_is_the_checkpoint_s_own(made, copy):
     numbers = tuple(IMAGENET["mean"]), tuple(IMAGENET["std"])
     write_checkpoint(copy, normalizer=Normalizer("imagenet", *numbers))
     evaluate("unet", params(preprocess__normalize="image"))
-    assert read_json(copy / "metrics/evaluate_unet.json")["unet"]["test"] != made.scores["test"]
+    assert read_json(copy / "metrics/scores/unet.json")["test"] != made.scores["test"]
 
 
 def test_ignored_borders_are_left_out_at_both_sizes(tmp_path, monkeypatch):
@@ -232,18 +243,18 @@ def test_a_missing_checkpoint_is_refused(copy, capsys):
     assert "models/unet.safetensors is missing" in refusal(capsys)
 
 
-def test_a_raw_picture_that_vanished_is_named(copy, capsys):
-    name = read_samples(copy / "data/processed", "test")[2]["name"]
-    (copy / "data/raw/images" / f"{name}.jpg").unlink()
-    assert f"{name}.jpg or " in (line := refusal(capsys)) and "no such file" in line
+def test_a_checkpoint_that_does_not_say_its_validation_loss_is_refused(copy, capsys):
+    checkpoint = load_checkpoint(copy / "models/unet.safetensors")
+    metadata = {key: value for key, value in checkpoint.metadata.items() if key != "valid"}
+    save_checkpoint(copy / "models/unet.safetensors", checkpoint.model.state_dict(), metadata)
+    assert "does not say its validation loss" in refusal(capsys)
+    assert not (copy / "metrics").exists()
 
 
-def test_packed_samples_that_the_raw_data_lacks_are_named(copy, capsys):
-    name = read_samples(copy / "data/processed", "test")[-1]["name"]
-    path = copy / "data/raw/annotations/test.txt"
-    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith(f"{name} ")))
-    line = refusal(capsys)
-    assert "data/raw lacks 1 samples of the packed data" in line and name in line
+def test_the_raw_data_are_not_needed(made, copy):
+    shutil.rmtree(copy / "data/raw")
+    evaluate("unet", params())
+    assert read_json(copy / "metrics/scores/unet.json") == made.scores
 
 
 PACKED = "data/processed"
@@ -268,10 +279,25 @@ def swap_last_rows(path) -> None:
         (lambda folder: (folder / "samples.csv").write_bytes(b"\xff"), "samples.csv cannot be used ("),
         (lambda folder: keep_lines(folder / "samples.csv", lambda number: number < -1), "does not list"),
         (lambda folder: swap_last_rows(folder / "samples.csv"), "does not list"),
+        (lambda folder: (folder / "test/original_masks.npz").unlink(), "original_masks.npz cannot be used ("),
+        (lambda folder: (folder / "test/original_masks.npz").write_bytes(b"PK"), "original_masks.npz cannot be used ("),
+        (lambda folder: np.savez(folder / "test/original_masks.npz", other=np.zeros(3)), "KeyError("),
         (lambda folder: shutil.copy(folder / "valid/masks.npy", folder / "test/masks.npy"), "do not belong together"),
         (lambda folder: shutil.copy(folder / "test/masks.npy", folder / "test/images.npy"), "do not belong together"),
     ],
-    ids=["cut", "empty object", "no samples", "no text", "a row less", "other order", "fewer masks", "masks as images"],
+    ids=[
+        "cut",
+        "empty object",
+        "no samples",
+        "no text",
+        "a row less",
+        "other order",
+        "no originals",
+        "damaged originals",
+        "other originals",
+        "fewer masks",
+        "masks as images",
+    ],
 )
 def test_damaged_packed_data_are_one_line_before_any_score(copy, capsys, spoil, said):
     spoil(copy / PACKED)

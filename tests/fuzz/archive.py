@@ -8,8 +8,8 @@ import io
 import tarfile
 from pathlib import Path
 
-from segkit.data.sources.archives import extract
-from segkit.errors import InputError
+from segkit.base.errors import InputError
+from segkit.sources.archives import extract
 from tests.fuzz.target import Target
 
 COMPRESSED, UNSEALED = 1, 2

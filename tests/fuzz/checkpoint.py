@@ -8,14 +8,16 @@ import hashlib
 import json
 import tempfile
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import torch
 
-from segkit.data.normalize import Normalizer
-from segkit.errors import InputError
+from segkit.base.errors import InputError
+from segkit.base.params import MODEL_NAMES
 from segkit.models import build
 from segkit.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from segkit.models.normalize import Normalizer
 from tests.fuzz.target import Target
 
 START = b'{"__metadata__":{"segkit_sha256":"'
@@ -104,4 +106,8 @@ WORDS = (
     *("NaN", "Infinity", "1e999", "-1", "null", "true", "[]", "{}", "[0,0]", "9223372036854775808"),
     *("\\ud800", "\\u0000", '"head.bias":', '"image"', '"imagenet"', '"ignore"', '"resnet34_unet"', "\0"),
 )
+# What writes when it is first used does so here, unwatched: torchvision makes a folder when a network imports it.
+for name in MODEL_NAMES:
+    import_module(f"segkit.models.{name}")
+_sound()
 TARGET = Target(_seeds, _run, InputError, longest=2000, max_len=8000, memory=2048, words=WORDS)

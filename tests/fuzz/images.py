@@ -12,9 +12,9 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from segkit.data import decode as decoding
-from segkit.data.decode import UnusableFile, decode
-from segkit.data.pictures import read_pair, trimap_to_mask
+from segkit.dataset import decode as decoding
+from segkit.dataset.decode import UnusableFile, decode
+from segkit.dataset.pictures import read_pair, trimap_to_mask
 from tests.fuzz.target import Target
 
 MASK, BOTH, REDUCED, UNSEALED = 1, 2, 4, 8
@@ -119,10 +119,10 @@ def _run(content: bytes, folder: Path) -> None:
     if not flags & BOTH:
         Image.new("L", decode(fuzzed).upright_size, 1).save(made, "PPM")
     picture, mask = {MASK: (made, fuzzed), BOTH: (fuzzed, fuzzed), 0: (fuzzed, made)}.get(flags & 3, (fuzzed, fuzzed))
-    at_least = (4, 4) if flags & REDUCED else None
-    rgb, labels = read_pair(picture, mask, at_least)
+    size = (4, 4) if flags & REDUCED else None
+    rgb, labels = read_pair(picture, mask, size)
     assert rgb.mode == "RGB" and labels.mode in ("L", "P") and len(labels.tobytes()) == labels.width * labels.height
-    assert at_least or rgb.size == labels.size
+    assert rgb.size == (size or labels.size)
     values = trimap_to_mask(labels, BORDERS[(flags >> 4) % 3], (16, 16))
     assert values.shape == (16, 16) and set(np.unique(values)) <= {0, 1, 255}
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from segkit.errors import InputError
-from segkit.params import Params, load
+from segkit.base.errors import InputError
+from segkit.base.params import Params, load
 from tests.fuzz.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]

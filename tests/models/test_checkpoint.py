@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save
 
-from segkit.command import run_command
-from segkit.errors import InputError
+from segkit.base.command import run_command
+from segkit.base.errors import InputError
 from segkit.models import build
 from segkit.models.checkpoint import load_checkpoint, save_checkpoint
 from tests.tiny import many, usable
@@ -354,7 +354,7 @@ def test_a_failed_write_keeps_the_last_good_checkpoint(path, weights, monkeypatc
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("segkit.files.os.fsync", full)
+    monkeypatch.setattr("segkit.base.files.os.fsync", full)
     with pytest.raises(OSError):
         save_checkpoint(path, {name: tensor + 1 for name, tensor in weights.items()}, METADATA)
     assert path.read_bytes() == before

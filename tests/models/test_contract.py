@@ -7,18 +7,19 @@ import pytest
 import torch
 from torch import nn
 
-from segkit.errors import InputError
-from segkit.labels import IGNORED
-from segkit.metrics import count, dice_per_image
-from segkit.models import MODELS, build, heads
+from segkit.base.errors import InputError
+from segkit.base.packed import IGNORED
+from segkit.base.params import MODEL_NAMES
+from segkit.models import build, heads
 from segkit.models.checkpoint import load_checkpoint, save_checkpoint
+from segkit.models.counts import count, dice_per_image
 from tests.tiny import usable
 
 ARCHITECTURE = {"unet": {"width": 8}, "resnet34_unet": {}}
 CHANNELS = {"unet": 2, "resnet34_unet": 1}
 
 
-@pytest.fixture(params=sorted(MODELS))
+@pytest.fixture(params=MODEL_NAMES)
 def name(request) -> str:
     return request.param
 
@@ -48,7 +49,7 @@ def ellipses(side: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_every_model_is_tested_here():
-    assert set(MODELS) == set(ARCHITECTURE) == set(CHANNELS)
+    assert set(MODEL_NAMES) == set(ARCHITECTURE) == set(CHANNELS)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (33, 47), (40, 100), (17, 65)])
@@ -133,7 +134,7 @@ def test_two_pictures_can_be_learned_by_heart(which, side, steps, rate):
         heads.pixel_losses(model(pictures), masks).mean().backward()
         optimizer.step()
     with torch.inference_mode():
-        predictions = heads.predict(heads.probabilities(model.eval()(pictures)))
+        predictions = heads.likelier(model.eval()(pictures))
     assert dice_per_image(count(predictions, masks)).min() > 0.98
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segkit.labels import IGNORED
+from segkit.base.packed import IGNORED
 from segkit.models import heads
 from tests.tiny import many
 
@@ -84,15 +84,15 @@ def test_half_precision_logits_are_reduced_in_float32(channels):
 
 def test_foreground_begins_at_the_threshold():
     probabilities = torch.tensor([0.0, 0.3, 0.5, 0.7, 1.0])
-    assert heads.predict(probabilities).tolist() == [False, False, True, True, True]
+    assert heads.predict(probabilities, 0.5).tolist() == [False, False, True, True, True]
     assert heads.predict(probabilities, 0.7).tolist() == [False, False, False, True, True]
-    assert heads.predict(probabilities).dtype == torch.bool
+    assert heads.predict(probabilities, 0.5).dtype == torch.bool
 
 
 def test_the_second_of_two_channels_is_foreground():
     logits = torch.tensor([0.0, 3.0]).view(1, 2, 1, 1)
-    assert heads.predict(heads.probabilities(logits)).all()
-    assert not heads.predict(heads.probabilities(logits.flip(1))).any()
+    assert heads.predict(heads.probabilities(logits), 0.5).all()
+    assert not heads.predict(heads.probabilities(logits.flip(1)), 0.5).any()
     assert heads.foreground_logits(logits).item() == 3
 
 

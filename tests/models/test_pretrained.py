@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.models import ResNet34_Weights, resnet34
 
-from segkit.command import run_command
+from segkit.base.command import run_command
 from segkit.models import build, resnet34_unet
 
 URL = ResNet34_Weights.IMAGENET1K_V1.url

@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of dvc.yaml; ``outs``: the path of each out, metric and plot, and whether DVC caches it."""
+    """One stage of dvc.yaml; ``outs``: the path of each out, metric and plot, and whether DVC caches it; ``metrics``:
+    those of them that are DVC's metrics."""
 
     name: str
     script: str
@@ -18,11 +19,12 @@ class Stage:
     deps: frozenset[str]
     params: frozenset[str]
     outs: dict[str, bool]
+    metrics: frozenset[str]
 
     @property
     def code(self) -> set[str]:
-        """The declared dependencies that are our own source files."""
-        return {path for path in self.deps if path.endswith(".py")}
+        """The declared dependencies that are our own code: the script, and folders."""
+        return {path for path in self.deps if path.split("/")[0] in ("segkit", "stages")}
 
 
 def read_yaml(path: Path) -> Any:
@@ -80,6 +82,7 @@ def _stage(name: str, body: dict[str, Any]) -> Stage:
         deps=frozenset(body["deps"]) if "deps" in body else frozenset(),
         params=frozenset(body.get("params", [])),
         outs=outs,
+        metrics=frozenset(path for entry in body.get("metrics", []) for path in entry),
     )
 
 

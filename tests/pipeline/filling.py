@@ -120,7 +120,7 @@ def _faults(job: Job, done: subprocess.CompletedProcess[str]) -> list[str]:
     lines = done.stderr.splitlines()
     if done.returncode == 0:
         return [f"exit 0, but said {done.stderr!r}"] if lines else []
-    if done.returncode == 2 and len(lines) == 1 and lines[0].startswith(f"{job.stage}: ") and REASON in lines[0]:
+    if done.returncode == 2 and len(lines) == 1 and lines[0].startswith(job.stage) and REASON in lines[0]:
         return []
     return [f"exit {done.returncode}, said {done.stderr!r}"]
 

@@ -1,7 +1,4 @@
-"""Which files of this repository a stage runs, read from the import statements, also those inside functions.
-
-``python -m tests.pipeline.import_graph`` prints the list for each stage, for ``deps`` in dvc.yaml.
-"""
+"""Which files of this repository a module runs, read from the import statements, also those inside functions."""
 
 import ast
 from pathlib import Path
@@ -25,22 +22,28 @@ def code_files(module: str) -> set[str]:
 
 def _imported(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    names |= {module for node in ast.walk(tree) if isinstance(node, ast.Call) for module in _chosen_by_name(node)}
     ours = {name for name in names if name.split(".")[0] in PACKAGES}
     # importing a.b.c runs a and a.b first
     return {".".join(name.split(".")[: i + 1]) for name in ours for i in range(name.count(".") + 1)}
 
 
+def _chosen_by_name(call: ast.Call) -> set[str]:
+    """Of ``import_module(f"segkit.room.{name}")`` every module that it may import: all of that folder."""
+    if not (isinstance(call.func, ast.Name) and call.func.id == "import_module"):
+        return set()
+    (text,) = call.args
+    assert isinstance(text, ast.JoinedStr) and len(text.values) == 2, "import_module wants f'segkit.room.{name}'"
+    package = text.values[0].value.removesuffix(".")
+    return {f"{package}.{path.stem}" for path in ROOT.joinpath(*package.split(".")).iterdir() if path.stem[:2] != "__"}
+
+
 def _file(module: str) -> Path | None:
     path = ROOT.joinpath(*module.split("."))
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
-
-
-if __name__ == "__main__":
-    for stage in STAGES:
-        print(stage)
-        print("".join(f"      - {file}\n" for file in sorted(code_files(f"stages.{stage}") | {"stages/__init__.py"})))

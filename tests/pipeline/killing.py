@@ -53,14 +53,15 @@ class Job:
 
 def training(model: str) -> Job:
     """The training of one network."""
-    outs = (f"models/{model}.safetensors", f"metrics/curves/{model}.csv", f"metrics/train_{model}.json")
+    outs = (f"models/{model}.safetensors", f"metrics/curves/{model}.csv", f"metrics/training/{model}.json")
     moments = ("during a step", "between epochs", "during a save", "during the final write")
     return Job(f"train_{model}", (), outs, moments, model)
 
 
 def evaluation(model: str) -> Job:
     """The evaluation of one network."""
-    outs = (f"metrics/evaluate_{model}.json", f"metrics/per_image/{model}.csv", f"metrics/pictures/{model}")
+    files = (f"metrics/{model}.json", f"metrics/scores/{model}.json", f"metrics/per_image/{model}.csv")
+    outs = (*files, f"metrics/pictures/{model}")
     return Job("evaluate", (model,), outs, ("at a random moment", "during the final write"), model)
 
 

@@ -4,14 +4,14 @@
 """
 
 import dataclasses
-import importlib
 import json
-import sys
+from pathlib import Path
 from typing import Any
 
-from segkit import params
-from segkit.params import MODEL_NAMES
-from tests.pipeline.import_graph import STAGES
+from segkit.base import params
+from segkit.base.params import MODEL_NAMES
+from tests.pipeline.declarations import declared
+from tests.pipeline.scripts import script
 
 
 def spied(section: Any, read: set[str], prefix: str = "") -> Any:
@@ -33,17 +33,14 @@ def spied(section: Any, read: set[str], prefix: str = "") -> Any:
     return type(f"Spied{kind.__name__}", (kind,), {"__getattribute__": getattribute})(**fields)
 
 
-def keys_read(stage: str, *arguments: str) -> list[str]:
+def keys_read(cmd: str) -> list[str]:
     """Run a stage's work and return the keys it read, also those that a model's own recipe inherits."""
     read: set[str] = set()
     params.refuse_edited = lambda before, keys: None  # it looks at whole sections
-    sys.argv = [stage, *arguments]
-    importlib.import_module(f"stages.{stage}").work(spied(params.load(), read))
+    script(cmd)[1](spied(params.load(), read))
     inherited = {key.partition(".")[2] for key in read if key.split(".")[0] in MODEL_NAMES and ".train." in key}
     return sorted(read | inherited)
 
 
 if __name__ == "__main__":
-    found = {stage: keys_read(stage) for stage in STAGES if stage != "evaluate"}
-    found |= {f"evaluate@{name}": keys_read("evaluate", name) for name in MODEL_NAMES}
-    print(json.dumps(found))
+    print(json.dumps({name: keys_read(stage.cmd) for name, stage in declared(Path()).items()}))

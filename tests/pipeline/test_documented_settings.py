@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from segkit import params
+from segkit.base import params
 from tests.pipeline.import_graph import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "params.yaml", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -1,10 +1,12 @@
 """dvc.lock is true: it belongs to the dvc.yaml, the parameters, the code and the metrics beside it."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
-from segkit.files import digest
+from segkit.base.files import digest
 from tests.pipeline.declarations import Stage, declared, lookup, read_yaml, recorded
 from tests.pipeline.import_graph import ROOT
 
@@ -50,8 +52,18 @@ def test_recorded_parameters_are_those_of_params_yaml(pair: tuple[Path, Stage, d
 def test_recorded_code_is_the_code(pair: tuple[Path, Stage, dict]):
     root, stage, record = pair
     checksums = {entry["path"]: entry["md5"] for entry in record["deps"]}
-    stale = [path for path in sorted(stage.code) if checksums[path] != digest(root / path, "md5")]
+    stale = [path for path in sorted(stage.code) if checksums[path] != md5(root / path)]
     assert stale == [], "changed since the recorded run; run dvc repro and commit dvc.lock and metrics"
+
+
+def md5(path: Path) -> str:
+    """What DVC records of a file, or of a folder."""
+    if path.is_file():
+        return digest(path, "md5")
+    files = [file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc"]
+    entries = [{"md5": digest(file, "md5"), "relpath": file.relative_to(path).as_posix()} for file in files]
+    entries.sort(key=lambda entry: entry["relpath"].split("/"))
+    return hashlib.md5(json.dumps(entries).encode()).hexdigest() + ".dir"
 
 
 def test_recorded_metrics_and_curves_are_the_files(pair: tuple[Path, Stage, dict]):

@@ -1,7 +1,9 @@
 """``dvc exp run``: a changed number reruns what depends on it, and every comparison shows it."""
 
+import csv
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from segkit.params import MODEL_NAMES
+from segkit.base.params import MODEL_NAMES
 from tests.pipeline.declarations import read_yaml
+from tests.pipeline.import_graph import ROOT
 from tests.pipeline.workspace import Workspace, checkpoint_metadata, stages_run
 
 pytestmark = pytest.mark.slow
 
+README = ROOT / "README.md"
 QUEUE_PATIENCE = 900  # seconds
 
 
@@ -151,9 +155,28 @@ def test_temporary_run_leaves_the_workspace_alone_and_logs_to_it(lab: Workspace,
 def test_metrics_diff_compares_both_models(lab: Workspace, slower: Experiment):
     changes = json.loads(lab.dvc("metrics", "diff", "main", "slower", "--json").stdout)
     for name in MODEL_NAMES:
-        change = changes[f"metrics/evaluate_{name}.json"][f"{name}.test.dice_global"]
+        change = changes[f"metrics/{name}.json"]["valid_loss"]
         assert change["diff"] == pytest.approx(change["new"] - change["old"])
-        assert f"{name}.train.best_valid_loss" in changes[f"metrics/train_{name}.json"]
+
+
+def test_the_tables_fit_a_screen(lab: Workspace, slower: Experiment):
+    shown = lab.dvc("metrics", "show", "slower").stdout
+    assert max(map(len, shown.splitlines())) <= 100
+    _, *rows = lab.dvc("metrics", "diff", "main", "slower").stdout.splitlines()
+    assert 0 < len(rows) <= 10 and max(map(len, rows)) <= 100
+    (columns, *_) = csv.reader(lab.dvc("exp", "show", "--csv").stdout.splitlines())
+    assert len(columns) <= 75
+    assert {f"metrics/{name}.json:dice" for name in MODEL_NAMES} <= set(columns)
+
+
+def test_the_comparison_of_the_readme_shows_the_dice_of_both_networks_in_140_characters(
+    lab: Workspace, slower: Experiment
+):
+    (command,) = set(re.findall(r"^dvc (exp show --only-changed .*?)(?:  #.*)?$", README.read_text(), re.MULTILINE))
+    table = lab.dvc(*shlex.split(command)).stdout
+    assert max(map(len, table.splitlines())) <= 140
+    assert "[slower]" in table and "train.lr" in table
+    assert all(f"metrics/{name}.json:dice " in table for name in MODEL_NAMES)
 
 
 def test_params_diff_names_the_changed_number_alone(lab: Workspace, slower: Experiment):
@@ -190,5 +213,5 @@ def test_exp_show_lists_every_experiment_with_parameters_and_metrics(lab: Worksp
     rates = {name: data["params"]["params.yaml"]["data"]["train"]["lr"] for name, data in by_name.items()}
     assert (rates["slower"], rates["queued"]) == (1e-4, 1e-5)
     for name in MODEL_NAMES:
-        scores = by_name["slower"]["metrics"][f"metrics/evaluate_{name}.json"]["data"][name]
-        assert 0 <= scores["test"]["dice"] <= 1
+        scores = by_name["slower"]["metrics"][f"metrics/{name}.json"]["data"]
+        assert 0 <= scores["dice"] <= 1

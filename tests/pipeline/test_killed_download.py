@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.sources.loopback import Site, member, pack, serve
 from tests.pipeline.workspace import Workspace
+from tests.sources.loopback import Site, member, pack, serve
 
 IMAGES, ANNOTATIONS = "images.tar.gz", "annotations.tar.gz"
 LISTS = [member(f"annotations/{name}.txt", b"A_1 1 1 1\n") for name in ("list", "trainval", "test")]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.params import MODEL_NAMES
+from segkit.base.params import MODEL_NAMES
 from tests.pipeline.declarations import read_yaml, recorded
 from tests.pipeline.import_graph import ROOT
 from tests.pipeline.workspace import Workspace, checkpoint_metadata
@@ -31,11 +31,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def metrics(workspace: Workspace, kind: str, name: str) -> dict:
-    """The JSON of a metrics file, which holds the model's name alone at the top."""
-    values = json.loads((workspace.root / f"metrics/{kind}_{name}.json").read_text())
-    assert list(values) == [name]
-    return values[name]
+def metrics(workspace: Workspace, name: str) -> dict:
+    """A JSON file of metrics/: ``NAME``, ``scores/NAME`` or ``training/NAME``."""
+    return json.loads((workspace.root / f"metrics/{name}.json").read_text())
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -75,29 +73,29 @@ def test_checkpoint_alone_tells_everything_needed_to_use_it(reproduced: Workspac
     assert metadata["precision"] == "fp32"
     assert metadata["train"]["lr"] == 0.001 and metadata["train"]["epochs"] == 2
     assert {"architecture", "normalize", "seed", "version"} <= set(metadata)
-    assert all(re.fullmatch("[0-9a-f]{64}", metadata["fingerprints"][of]) for of in ("data", "code"))
-    training = metrics(reproduced, "train", name)["train"]
+    assert re.fullmatch("[0-9a-f]{64}", metadata["data_fingerprint"]) and "code" not in str(metadata)
+    training = metrics(reproduced, f"training/{name}")
     assert metadata["valid"]["dice"] == training["best_valid_dice"]
     assert metadata["valid"]["loss"] == training["best_valid_loss"]
 
 
 @each_model
 def test_training_metrics_belong_to_the_curves(reproduced: Workspace, name: str):
-    values = metrics(reproduced, "train", name)
-    assert list(values) == ["train"] and set(values["train"]) >= TRAINING
+    values = metrics(reproduced, f"training/{name}")
+    assert set(values) == TRAINING
     curves = rows(reproduced.root / f"metrics/curves/{name}.csv")
     assert list(curves[0]) == CURVES
     assert [row["epoch"] for row in curves] == ["1", "2"]
     losses = [float(row["valid_loss"]) for row in curves]
-    assert values["train"]["epochs"] == len(curves)
-    assert values["train"]["best_epoch"] == 1 + losses.index(min(losses))
-    assert values["train"]["best_valid_loss"] == pytest.approx(min(losses), rel=1e-5)
-    assert values["train"]["stopped_early"] is False
+    assert values["epochs"] == len(curves)
+    assert values["best_epoch"] == 1 + losses.index(min(losses))
+    assert values["best_valid_loss"] == pytest.approx(min(losses), rel=1e-5)
+    assert values["stopped_early"] is False
 
 
 @each_model
 def test_evaluation_has_every_score_of_every_split(reproduced: Workspace, name: str):
-    values = metrics(reproduced, "evaluate", name)
+    values = metrics(reproduced, f"scores/{name}")
     assert list(values) == ["valid", "test", "test_original"]
     for block in values.values():
         assert set(block) == {*SHARES, "images"}
@@ -108,14 +106,26 @@ def test_evaluation_has_every_score_of_every_split(reproduced: Workspace, name: 
 
 @each_model
 def test_validation_score_of_training_and_evaluation_agree(reproduced: Workspace, name: str):
-    training, evaluation = metrics(reproduced, "train", name), metrics(reproduced, "evaluate", name)
-    assert evaluation["valid"]["dice"] == pytest.approx(training["train"]["best_valid_dice"], abs=1e-3)
+    training, evaluation = metrics(reproduced, f"training/{name}"), metrics(reproduced, f"scores/{name}")
+    assert evaluation["valid"]["dice"] == pytest.approx(training["best_valid_dice"], abs=1e-3)
+
+
+@each_model
+def test_dvc_s_metrics_are_the_five_numbers_of_the_contract(reproduced: Workspace, name: str):
+    scores, training = metrics(reproduced, f"scores/{name}"), metrics(reproduced, f"training/{name}")
+    assert metrics(reproduced, name) == {
+        "dice": scores["test"]["dice"],
+        "iou": scores["test"]["iou"],
+        "dice_original": scores["test_original"]["dice"],
+        "valid_dice": scores["valid"]["dice"],
+        "valid_loss": training["best_valid_loss"],
+    }
 
 
 @each_model
 def test_per_image_scores_add_up_to_the_metrics(reproduced: Workspace, name: str):
     images = rows(reproduced.root / f"metrics/per_image/{name}.csv")
-    block = metrics(reproduced, "evaluate", name)["test"]
+    block = metrics(reproduced, f"scores/{name}")["test"]
     assert list(images[0]) == PER_IMAGE
     assert {row["split"] for row in images} == {"test"} and len(images) == block["images"]
     tp, fp, fn, tn = (sum(int(row[key]) for row in images) for key in ("tp", "fp", "fn", "tn"))
@@ -159,7 +169,7 @@ def text_outputs(workspace: Workspace) -> dict[str, str]:
 
 def test_no_output_names_a_time_a_host_a_path_or_a_commit(reproduced: Workspace):
     texts = text_outputs(reproduced)
-    assert {f"metrics/evaluate_{name}.json" for name in MODEL_NAMES} | {"dvc.lock"} <= set(texts)
+    assert {f"metrics/scores/{name}.json" for name in MODEL_NAMES} | {"dvc.lock"} <= set(texts)
     patterns = CHANGING | {
         "the folder": re.escape(str(reproduced.root)),
         "the host": rf"\b{re.escape(socket.gethostname())}\b",
@@ -184,7 +194,7 @@ def test_no_picture_carries_a_time_or_a_comment(reproduced: Workspace):
 @pytest.mark.skipif(not (ROOT / "dvc.lock").is_file(), reason="dvc.lock not committed yet")
 @each_model
 def test_committed_metrics_are_of_the_committed_parameters(name: str):
-    values = json.loads((ROOT / f"metrics/train_{name}.json").read_text())[name]["train"]
+    values = json.loads((ROOT / f"metrics/training/{name}.json").read_text())
     params = read_yaml(ROOT / "params.yaml")
     assert values["epochs"] <= (params["train"] | params[name]["train"])["epochs"]
     assert f"evaluate@{name}" in recorded(ROOT)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.params import MODEL_NAMES
+from segkit.base.params import MODEL_NAMES
 from tests.pipeline.import_graph import ROOT
 from tests.pipeline.workspace import Workspace, stages_run
 
@@ -52,7 +52,7 @@ def test_official_split_is_kept_and_every_tenth_picture_validates(pets: Workspac
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_scores_of_real_pictures_are_scores(pets: Workspace, name: str):
-    scores = json.loads((pets.root / f"metrics/evaluate_{name}.json").read_text())[name]
+    scores = json.loads((pets.root / f"metrics/scores/{name}.json").read_text())
     assert [scores[split]["images"] for split in ("valid", "test", "test_original")] == [30, 298, 298]
     for block in scores.values():
         assert all(0 <= value <= 1 for key, value in block.items() if key != "images")

@@ -20,8 +20,7 @@ def test_repro_runs_every_stage_once(reproduction: Reproduction):
 def test_every_stage_prints_one_summary_line(reproduction: Reproduction, name: str):
     printed = re.split(r"^Running stage '(.*)':\n", reproduction.stdout, flags=re.MULTILINE)
     output = dict(zip(printed[1::2], printed[2::2], strict=True))[name]
-    script = name.partition("@")[0]
-    assert len(re.findall(rf"^{script}: \S.* \(\d+\.\d s\)$", output, re.MULTILINE)) == 1
+    assert len(re.findall(rf"^{name}: \S.* \(\d+\.\d s\)$", output, re.MULTILINE)) == 1
 
 
 def test_repro_says_nothing_on_stderr(reproduction: Reproduction):

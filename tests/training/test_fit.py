@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from segkit.errors import InputError
-from segkit.files import digest
-from segkit.interrupts import Interrupted, Stop
+from segkit.base.errors import InputError
+from segkit.base.files import digest
+from segkit.base.interrupts import Interrupted, Stop
 from segkit.training import launch, run
 from segkit.training.loop import Engine
 from segkit.training.state import SavedState
@@ -38,7 +38,7 @@ def params(**changes):
 
 
 def written(project, name: str) -> dict[str, str]:
-    outs = (f"models/{name}.safetensors", f"metrics/curves/{name}.csv", f"metrics/train_{name}.json")
+    outs = (f"models/{name}.safetensors", f"metrics/curves/{name}.csv", f"metrics/training/{name}.json")
     return {out: digest(project / out) for out in outs}
 
 
@@ -77,7 +77,7 @@ def interrupted_at(forward: int, name: str, monkeypatch, **changes) -> str:
 
     with monkeypatch.context() as context, pytest.raises(Interrupted) as caught:
         context.setattr(Engine, "_forward", counting)
-        run.train(name, params(**changes), stop=stop)
+        run.train(name, params(**changes), torch.device("cpu"), stop=stop)
     assert caught.value.status == 128 + SIGTERM
     return str(caught.value)
 
@@ -156,7 +156,7 @@ def test_a_training_that_early_stopping_ended_is_not_continued(project, monkeypa
     changes = {"train__patience": 1, "train__lr": 1e-9, "train__epochs": 50, "train__precision": "fp32"}
     monkeypatch.setattr(run, "_write", lambda *arguments: pytest.fail("killed here"))
     with pytest.raises(pytest.fail.Exception):
-        run.train("unet", params(**changes))
+        run.train("unet", params(**changes), torch.device("cpu"))
     monkeypatch.undo()
     monkeypatch.chdir(project)
     capsys.readouterr()
@@ -164,7 +164,7 @@ def test_a_training_that_early_stopping_ended_is_not_continued(project, monkeypa
     output = capsys.readouterr().out
     assert "(stopped early)" in line
     assert "\nepoch " not in output
-    rows = json.loads((project / "metrics/train_unet.json").read_text())["unet"]["train"]["epochs"]
+    rows = json.loads((project / "metrics/training/unet.json").read_text())["epochs"]
     assert 1 < rows < 50 and len((project / "metrics/curves/unet.csv").read_text().splitlines()) == rows + 1
 
 
@@ -177,7 +177,7 @@ def test_a_signal_while_the_result_is_written_keeps_the_state_until_the_next_run
 
     with monkeypatch.context() as context, pytest.raises(Interrupted, match="when its result was written"):
         context.setattr(run, "_write", writing)
-        run.train("unet", params(), stop=stop)
+        run.train("unet", params(), torch.device("cpu"), stop=stop)
     assert len(states(project)) == 1
     launch.train("unet", params())
     assert written(project, "unet") == undisturbed("unet", monkeypatch)

@@ -14,13 +14,13 @@ import pytest
 import torch
 import yaml
 
-from segkit.errors import InputError
-from segkit.files import digest
-from segkit.params import Count, Runtime
+from segkit.base.errors import InputError
+from segkit.base.files import digest
+from segkit.base.params import Count, Runtime
 from segkit.training import launch
 from tests.tiny import ROOT, changed, make_project, small_params
 
-TRACKED = ("models/unet.safetensors", "metrics/train_unet.json", "metrics/curves/unet.csv")
+TRACKED = ("models/unet.safetensors", "metrics/training/unet.json", "metrics/curves/unet.csv")
 TINY = {
     "preprocess.size": 32,
     "unet.width": 4,
@@ -93,17 +93,14 @@ def test_more_processes_than_samples_a_step_are_refused(project, capfd):
     [("cpu", 0, 0, 1), ("cpu", 3, 0, 3), ("auto", 0, 0, 1), ("auto", 0, 4, 4), ("auto", 2, 4, 2), ("cuda", 0, 2, 2)],
 )
 def test_auto_takes_every_gpu_and_one_process_without_any(monkeypatch, device, devices, gpus, count):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(launch, "choose_device", lambda name: torch.device("cuda" if gpus else "cpu"))
-    assert launch.how_many(Runtime(device, Count(devices), 0, 300), 15) == count
+    chosen = torch.device("cuda" if gpus else "cpu")
+    assert launch.how_many(Runtime(device, Count(devices), 0, 300), chosen, 15) == count
 
 
 def test_auto_leaves_gpus_idle_that_would_have_no_sample(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    monkeypatch.setattr(launch, "choose_device", lambda name: torch.device("cuda"))
-    assert launch.how_many(Runtime("auto", Count(0), 0, 300), batch_size=3) == 3
+    assert launch.how_many(Runtime("auto", Count(0), 0, 300), torch.device("cuda"), batch_size=3) == 3
 
 
 def test_one_gpu_for_several_processes_is_refused(monkeypatch):
@@ -121,9 +118,8 @@ def test_variables_of_a_cluster_alone_do_not_make_a_member_of_a_group(project, m
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_more_gpus_than_there_are_is_refused(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(launch, "choose_device", torch.device)
     with pytest.raises(InputError, match=rf"runtime\.devices: 3 asked for, but {device} means [12] here"):
-        launch.how_many(Runtime(device, Count(3), 0, 300), 15)
+        launch.how_many(Runtime(device, Count(3), 0, 300), torch.device(device), 15)
 
 
 def stage_project(folder: Path, data: Path, **changes) -> Path:

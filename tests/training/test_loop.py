@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from segkit.data.batches import Batch
-from segkit.labels import IGNORED
+from segkit.base.packed import IGNORED
+from segkit.base.params import Loss
+from segkit.training.batches import Batch
 from segkit.training.loop import EarlyStopping, Engine
-from tests.tiny import many
-
-CPU = torch.device("cpu")
+from segkit.training.losses import WeightedLoss
+from tests.tiny import engine, many
 
 
 def batch(count: int, seed: int = 0, side: int = 8) -> Batch:
@@ -29,10 +29,21 @@ def batch(count: int, seed: int = 0, side: int = 8) -> Batch:
     return Batch(images, masks)
 
 
-def engine(lr: float = 0.1, channels: int = 1, precision: str = "fp32", **layers: nn.Module) -> Engine:
+def learner_of(
+    lr: float = 0.1, channels: int = 1, precision: str = "fp32", loss: Loss | None = None, **layers: nn.Module
+) -> Engine:
     torch.manual_seed(0)
     model = nn.Sequential(*layers.values(), nn.Conv2d(3, channels, 1))
-    return Engine(model, torch.optim.AdamW(model.parameters(), lr), CPU, precision)
+    loss = WeightedLoss.of(loss or Loss(cross_entropy=1.0, dice=0.0))
+    return engine(model, torch.optim.AdamW(model.parameters(), lr), precision=precision, loss=loss)
+
+
+def validated(learner: Engine, batches: list[Batch]) -> tuple[float, float]:
+    return learner.means(learner.validate(batches))
+
+
+def trained(learner: Engine, batches: list[Batch]) -> tuple[float, float]:
+    return learner.train(batches, epoch=0, steps=len(batches), label="x")
 
 
 def expected(model: nn.Module, batches: list[Batch]) -> tuple[float, float]:
@@ -52,37 +63,37 @@ def expected(model: nn.Module, batches: list[Batch]) -> tuple[float, float]:
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_training_separates_two_colours(channels, precision):
-    learner = engine(channels=channels, precision=precision)
-    first = learner.validate([batch(4, seed=9)]).means()
-    for epoch in range(15):
-        learner.train([batch(4, seed=i) for i in range(4)], steps=4, label=f"epoch {epoch}")
-    loss, dice = learner.validate([batch(4, seed=9)]).means()
+    learner = learner_of(channels=channels, precision=precision)
+    first = validated(learner, [batch(4, seed=9)])
+    for _ in range(15):
+        trained(learner, [batch(4, seed=i) for i in range(4)])
+    loss, dice = validated(learner, [batch(4, seed=9)])
     assert dice > 0.98 > first[1]
     assert loss < 0.2 < first[0]
 
 
 def test_loss_and_dice_are_means_over_pixels_and_images_not_over_batches():
     batches = [batch(5, seed=1), batch(1, seed=2), batch(2, seed=3)]
-    learner = engine(lr=0.0)
+    learner = learner_of(lr=0.0)
     learner.model[0].weight.data = torch.tensor([0.5, 3.0, -0.5]).view(1, 3, 1, 1)  # right about most pixels
     assert 0.5 < expected(learner.model, batches)[1] < 0.95
-    assert learner.train(batches, steps=3, label="x") == pytest.approx(expected(learner.model, batches), rel=1e-5)
-    assert learner.validate(batches).means() == pytest.approx(expected(learner.model, batches), rel=1e-5)
+    assert trained(learner, batches) == pytest.approx(expected(learner.model, batches), rel=1e-5)
+    assert validated(learner, batches) == pytest.approx(expected(learner.model, batches), rel=1e-5)
 
 
 def test_validation_does_not_depend_on_how_images_are_batched():
     one = batch(6)
     parts = [Batch(one.images[i : i + 2], one.masks[i : i + 2]) for i in range(0, 6, 2)]
-    learner = engine()
-    assert learner.validate(parts).means() == pytest.approx(learner.validate([one]).means(), rel=1e-5)
+    learner = learner_of()
+    assert validated(learner, parts) == pytest.approx(validated(learner, [one]), rel=1e-5)
 
 
 def test_a_step_follows_the_gradient_of_the_mean_over_the_pixels_that_count():
-    learner = engine(lr=0.01)
+    learner = learner_of(lr=0.01)
     reference = copy.deepcopy(learner.model)
     optimizer = torch.optim.AdamW(reference.parameters(), 0.01)
     for data in (batch(3, seed=1), batch(2, seed=2)):
-        learner.train([data], steps=1, label="x")
+        trained(learner, [data])
         optimizer.zero_grad()
         used = data.masks != IGNORED
         F.binary_cross_entropy_with_logits(reference(data.images)[:, 0][used], data.masks[used].float()).backward()
@@ -92,8 +103,8 @@ def test_a_step_follows_the_gradient_of_the_mean_over_the_pixels_that_count():
 
 
 def test_validation_and_prediction_move_nothing():
-    learner = engine(norm=nn.BatchNorm2d(3))
-    learner.train([batch(4)], steps=1, label="x")
+    learner = learner_of(norm=nn.BatchNorm2d(3))
+    trained(learner, [batch(4)])
     before = copy.deepcopy(learner.model.state_dict())
     learner.validate([batch(4, seed=5)])
     predictions = learner.predict(batch(4, seed=5))
@@ -102,10 +113,10 @@ def test_validation_and_prediction_move_nothing():
 
 
 def test_training_updates_running_means_again_after_a_validation():
-    learner = engine(norm=nn.BatchNorm2d(3))
+    learner = learner_of(norm=nn.BatchNorm2d(3))
     learner.validate([batch(4)])
     before = learner.model[0].running_mean.clone()
-    learner.train([batch(4)], steps=1, label="x")
+    trained(learner, [batch(4)])
     assert not torch.equal(learner.model[0].running_mean, before)
 
 
@@ -113,9 +124,9 @@ def test_a_batch_of_ignored_pixels_changes_no_weight_by_its_gradient():
     data = batch(2)
     data.masks.fill_(IGNORED)
     model = nn.Conv2d(3, 1, 1)
-    learner = Engine(model, torch.optim.SGD(model.parameters(), 0.1), CPU, "fp32")
+    learner = engine(model, torch.optim.SGD(model.parameters(), 0.1))
     before = copy.deepcopy(model.state_dict())
-    assert learner.train([data], steps=1, label="x")[0] == 0
+    assert trained(learner, [data])[0] == 0
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 

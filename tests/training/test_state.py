@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segkit.errors import InputError
-from segkit.lock import hold
+from segkit.base.errors import InputError
+from segkit.base.lock import hold
 from segkit.training.state import KEEP, SavedState, Saver, parse, snapshot
 from tests.tiny import few
 

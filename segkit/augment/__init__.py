@@ -1,0 +1,1 @@
+"""The training plan, the random transforms, and how a batch is warped."""

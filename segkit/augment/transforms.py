@@ -1,0 +1,84 @@
+"""The random transforms of ``augment.type: combine``, one function each, by the name of its key in ``augment.combine``.
+
+A transform is a function of ``numbers`` ``float64 (M, 4)``, uniform in 0 to 1, four for each sample, and of the section
+``augment.combine``. It returns either
+
+- an affine map ``float64 (M, 3, 3)``, for picture and mask alike: from a place in the output to the place in the input
+  that is seen there; x and y in -1 to 1 of the width and height (``theta`` of ``F.affine_grid``); or
+- a ``Recolour``: a function of the pictures' values, and what it needs to know of each sample.
+
+Every transform has a random stream of its own, so that another one, or a fifth number, changes no draw of the others.
+They are applied in the order of the keys: what ``flip`` turns, ``rotation`` turns, and ``shift`` then moves.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from segkit.base.params import Combine
+
+
+class Recolour(NamedTuple):
+    """``function`` of pictures ``float32 (N, 3, H, W)``, 0 to 255, and of the samples' ``values`` ``(N, K)`` returns
+    new pictures (cut to 0 to 255 later). ``values`` ``float64 (M, K)``: zeros must mean that nothing changes."""
+
+    function: Callable[[Tensor, Tensor], Tensor]
+    values: np.ndarray
+
+
+def flip(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
+    """Mirrored horizontally with the probability ``combine.flip``."""
+    return mirror(x=numbers[:, 0] < combine.flip)
+
+
+def rotation(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
+    """Turned about the centre by up to ``combine.rotation`` degrees, either way; ``aspect`` is height over width."""
+    radians = np.deg2rad(combine.rotation) * _signed(numbers[:, 0])
+    cos, sin = np.cos(radians), np.sin(radians)
+    maps = identity(len(numbers))
+    # To turn the content counter-clockwise means to read clockwise: in pixels with y down, not in shares of unequal
+    # sides.
+    maps[:, 0, 0], maps[:, 0, 1] = cos, -sin * aspect
+    maps[:, 1, 0], maps[:, 1, 1] = sin / aspect, cos
+    return maps
+
+
+def shift(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
+    """Moved by up to the share ``combine.shift`` of width and height, either way."""
+    maps = identity(len(numbers))
+    maps[:, :2, 2] = -2 * combine.shift * _signed(numbers[:, :2])
+    return maps
+
+
+def light(numbers: np.ndarray, combine: Combine, aspect: float) -> Recolour:
+    """With ``combine.light_probability``: brightness and contrast changed by up to ``combine.light``, either way."""
+    amount = np.where(numbers[:, 0] < combine.light_probability, combine.light, 0)
+    return Recolour(relight, amount[:, None] * _signed(numbers[:, 1:3]))
+
+
+def relight(images: Tensor, values: Tensor) -> Tensor:
+    """Contrast about each picture's mean times 1 + ``values[:, 1]``, then 255·``values[:, 0]`` added."""
+    brightness, contrast = values.view(-1, 2, 1, 1, 1).unbind(1)
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return (images * (1 + contrast)).add_(255 * brightness - mean * contrast)
+
+
+def identity(rows: int) -> np.ndarray:
+    """``rows`` maps that move nothing, ``float64 (rows, 3, 3)``."""
+    return np.tile(np.eye(3), (rows, 1, 1))
+
+
+def mirror(x: np.ndarray | None = None, y: np.ndarray | None = None) -> np.ndarray:
+    """Maps that mirror the rows where ``x`` (horizontally) or ``y`` (vertically) is true, ``float64 (M, 3, 3)``."""
+    maps = identity(len(x if x is not None else y))
+    for axis, mirrored in enumerate((x, y)):
+        if mirrored is not None:
+            maps[mirrored, axis, axis] = -1
+    return maps
+
+
+def _signed(uniform: np.ndarray) -> np.ndarray:
+    """0 to 1 as -1 to 1."""
+    return 2 * uniform - 1

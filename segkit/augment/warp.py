@@ -1,0 +1,59 @@
+"""Apply drawn transforms to a whole batch on its device: one warp for everything that moves pixels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segkit.augment.plan import Draws
+from segkit.augment.transforms import Recolour
+
+
+@dataclass(frozen=True)
+class Warps:
+    """``Draws`` of a batch as tensors: ``maps`` ``float32 (N, 2, 3)``; ``recolours`` with ``float32 (N, K)`` values."""
+
+    maps: Tensor
+    recolours: tuple[Recolour, ...]
+
+    @classmethod
+    def of(cls, draws: Draws) -> "Warps":
+        """Drawn transforms on the CPU."""
+        return cls(draws.maps, draws.recolours).map(torch.from_numpy)
+
+    def map(self, function: Callable) -> "Warps":
+        """The same with ``function`` applied to each tensor."""
+        recolours = (Recolour(recolour, function(values)) for recolour, values in self.recolours)
+        return Warps(function(self.maps), tuple(recolours))
+
+    def to(self, device: torch.device) -> "Warps":
+        """The same on ``device``, without waiting."""
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def __call__(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Transform pictures bilinearly and masks by nearest neighbour, both along the same grid.
+
+        ``images`` ``float32 (N, 3, H, W)`` with values 0 to 255, ``masks`` ``uint8 (N, H, W)``; returns the same
+        shapes and dtypes. What moves in from outside is the mirrored inside, in picture and mask alike.
+        """
+        grid = self._grid(*images.shape[-2:])
+        options = {"padding_mode": "reflection", "align_corners": False}
+        images = F.grid_sample(images, grid, mode="bilinear", **options)
+        warped = F.grid_sample(masks.unsqueeze(1).float(), grid, mode="nearest", **options)
+        for recolour, values in self.recolours:
+            images = recolour(images, values)
+        return images.clamp_(0, 255), warped.squeeze(1).to(torch.uint8)
+
+    def _grid(self, height: int, width: int) -> Tensor:
+        """Where each output pixel looks, ``float32 (N, H, W, 2)``: ``F.affine_grid`` in a third of its time on CPUs."""
+        y, x = (torch.linspace(1 / size - 1, 1 - 1 / size, size, device=self.maps.device) for size in (height, width))
+        maps = self.maps[:, None, None]
+        rows = y[:, None, None] * maps[..., 1] + maps[..., 2]
+        return (x[:, None] * maps[..., 0]).add(rows)
+
+
+def warp(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    """``Warps`` of ``draws`` applied to a batch on the CPU."""
+    return Warps.of(draws)(images, masks)

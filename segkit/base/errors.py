@@ -1,0 +1,23 @@
+"""The one exception that means "the input is at fault, not the program"."""
+
+
+class InputError(Exception):
+    """Bad input, parameters or files.
+
+    The message is one line: what is wrong, where, and how to mend it. Commands print it to stderr and
+    leave with exit code 2 (see ``segkit.base.command``). Whatever it quotes, a file's name perhaps, is made printable.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: object) -> str:
+    """``text`` in one printable line."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(str(text).split()))
+
+
+def brief(text: object, limit: int = 100) -> str:
+    """What a message quotes of a ``text`` from outside: one printable line of at most ``limit`` characters."""
+    line = one_line(text)
+    return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -1,0 +1,131 @@
+"""Files and folders that appear whole or not at all, and their fingerprints."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from segkit.base.errors import InputError, brief
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO]:
+    """Open a file beside ``path``; on success flush, fsync and move it into place.
+
+    On any exception the partial file is removed and a former ``path`` stays as it was; after a kill the next write of
+    ``path`` replaces it. A new file always takes the place of the old one, never writes through it: the old one may be
+    a hard link into DVC's cache.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    try:
+        with open(partial, mode, **kwargs) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        _name_place(error, path)
+        raise
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``; on success it takes the place of ``path``.
+
+    On any exception it is removed, and a former ``path`` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial, former = _partial(path), path.with_name(f".{path.name}.partial.former")
+    remove(partial)
+    partial.mkdir()
+    try:
+        yield partial
+        os.sync()  # one call for thousands of small files
+        remove(former)
+        if os.path.lexists(path):
+            os.replace(path, former)
+        os.replace(partial, path)
+    except BaseException as error:
+        remove(partial)
+        _name_place(error, path)
+        if not os.path.lexists(path) and os.path.lexists(former):
+            os.replace(former, path)
+        raise
+    remove(former)
+    _sync_folder(path.parent)
+
+
+def _name_place(error: BaseException, path: Path) -> None:
+    """A full disk does not say where it is."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a name in it outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder; do nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented JSON with a final newline; NaN and infinity are refused."""
+    with atomic_write(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file that a stage wrote; raises InputError where it is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} holds no JSON ({brief(error)}); run 'dvc repro' or 'dvc pull'") from None
+
+
+def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a header line and rows, with ``\\n`` line ends on every system."""
+    with atomic_write(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    """Read a CSV file with a header line into one dict a row."""
+    return list(csv_rows(path))
+
+
+def csv_rows(path: str | Path) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file with a header line, one dict at a time."""
+    with open(path, encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def digest(path: str | Path, algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of a file's bytes, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

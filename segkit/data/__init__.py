@@ -1,1 +1,0 @@
-"""Pictures and masks: where they come from, how they are packed, augmented and batched."""

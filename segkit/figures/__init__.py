@@ -1,0 +1,1 @@
+"""Sheets of small pictures for people."""

@@ -1,0 +1,1 @@
+"""What the pipeline made, and how fast it is, for a person."""

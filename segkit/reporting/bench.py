@@ -1,0 +1,231 @@
+"""How fast the training loop is, beside the two things it is made of: loading alone and computing alone."""
+
+import multiprocessing
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from itertools import count, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from segkit.augment.plan import make_plan
+from segkit.base.errors import InputError
+from segkit.base.packed import open_split
+from segkit.base.params import Params
+from segkit.base.workspace import cores
+from segkit.dataset.preprocess import IMAGENET
+from segkit.models.device import choose_device
+from segkit.models.normalize import Normalizer
+from segkit.training.batches import Batch, TrainingBatches, resident
+from segkit.training.logbook import peak_memory
+from segkit.training.loop import Engine
+from segkit.training.run import build_engine, refuse_lonely_values
+
+ROUNDS = 9
+WARM_UP_STEPS = 2
+OPERATORS = 15
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure: ``size`` ``(height, width)``, images a step, and about how many seconds each of ``ROUNDS``
+    stretches of computing and of the real loop takes."""
+
+    size: tuple[int, int]
+    batch_size: int
+    seconds: float
+    profile: bool = False
+
+
+def bench(name: str, params: Params, plan: Plan) -> dict[str, Any]:
+    """``measure`` in a process of its own, so that peak memory is its own too; raises InputError where it dies."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(measure, name, params, plan).result()
+    except BrokenProcessPool:
+        raise InputError(f"{name}: the process was ended, likely for memory; lower --batch or --size") from None
+
+
+def measure(name: str, params: Params, plan: Plan) -> dict[str, Any]:
+    """Rates of one network on the device that ``params`` choose, with their augmentation, normalisation, precision.
+
+    ``data_images_per_second``: batches made and sent to the device, nothing computed; ``compute_images_per_second``:
+    training steps on one batch that is in place; ``train_images_per_second``: the real loop. Stretches alternate with
+    one another and with a large matrix product, and the medians of the rounds are returned: where other work
+    disturbs the machine, it disturbs all alike. ``train_share_of_compute`` and ``share_of_peak`` are medians of the
+    rounds' ratios.
+    """
+    device = choose_device(params.runtime.device)
+    if getattr(getattr(params, name), "pretrained", False):  # nothing is downloaded for a measurement
+        params = replace(params, **{name: replace(getattr(params, name), pretrained=False)})
+    engine = build_engine(name, params, device)
+    precision = engine.precision
+    refuse_lonely_values(engine.model, plan.size, plan.batch_size)
+    batch = _batch(plan, device)
+    flops = _flops(engine, batch)
+    step_seconds = _seconds(lambda: _compute(engine, batch, WARM_UP_STEPS)) / WARM_UP_STEPS
+    steps = int(np.clip(plan.seconds / step_seconds, 1, 500))
+    factor = torch.randn(_product_size(device), _product_size(device), device=device, dtype=_dtype(precision))
+    with tempfile.TemporaryDirectory() as folder:
+        batches = _batches(Path(folder), params, plan, device, steps)
+        epochs, images = count(), len(batches.plan)
+        stretches = {
+            "peak": lambda: 2 * len(factor) ** 3 / _seconds(lambda: _product(factor, device)),
+            "data": lambda: images / _seconds(lambda: _load(batches, next(epochs), device)),
+            "compute": lambda: plan.batch_size * steps / _seconds(lambda: _compute(engine, batch, steps)),
+            "train": lambda: images / _seconds(lambda: _train(engine, batches, next(epochs))),
+        }
+        # every other round backwards, so that a drift of the machine's speed favours none
+        orders = (list(stretches)[:: 1 if number % 2 else -1] for number in range(ROUNDS))
+        rounds = [{stretch: stretches[stretch]() for stretch in order} for order in orders]
+    if plan.profile:
+        print(f"{name}, time by operator\n{profile(engine, batch)}", flush=True)
+
+    def median(value: Callable[[dict[str, float]], float]) -> float:
+        return statistics.median(map(value, rounds))
+
+    result = {
+        "model": name,
+        "size": list(plan.size),
+        "batch_size": plan.batch_size,
+        "precision": precision,
+        "data_images_per_second": round(median(lambda r: r["data"]), 2),
+        "compute_images_per_second": round(median(lambda r: r["compute"]), 3),
+        "train_images_per_second": round(median(lambda r: r["train"]), 3),
+        "train_share_of_compute": round(median(lambda r: r["train"] / r["compute"]), 4),
+        "flops_per_image": flops,
+        "flops_per_second": round(median(lambda r: r["compute"]) * flops),
+        "peak_flops_per_second": round(median(lambda r: r["peak"])),
+        "share_of_peak": round(median(lambda r: r["compute"] * flops / r["peak"]), 4),
+        "peak_memory_bytes": peak_memory(),
+        "steps_per_stretch": steps,
+        "rounds": rounds,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "cores": cores(),
+        "machine": platform.machine(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+    }
+    if device.type == "cuda":
+        result["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
+    return result
+
+
+def describe(result: dict[str, Any]) -> str:
+    """One network's result as a person reads it."""
+    height, width = result["size"]
+    memory = f"{result['peak_memory_bytes'] / 1e9:.2f} GB"
+    if "peak_device_memory_bytes" in result:
+        memory += f", {result['peak_device_memory_bytes'] / 1e9:.2f} GB on the device"
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return "\n".join([
+        f"{result['model']}, {height}x{width} px, batch {result['batch_size']}, {result['precision']}, "
+        f"{result['device']}, {result['threads']} threads",
+        f"  data alone      {result['data_images_per_second']:10.1f} images/s",
+        f"  compute alone   {result['compute_images_per_second']:10.2f} images/s",
+        f"  training loop   {result['train_images_per_second']:10.2f} images/s, "
+        f"{100 * result['train_share_of_compute']:.1f} % of compute alone",
+        f"  arithmetic      {result['flops_per_second'] / 1e9:10.1f} GFLOP/s ({result['flops_per_image'] / 1e9:.2f} an "
+        f"image), {100 * result['share_of_peak']:.1f} % of a product's {result['peak_flops_per_second'] / 1e9:.1f}",
+        f"  peak memory     {memory}",
+        f"  versions        {versions}",
+    ])  # fmt: skip
+
+
+def profile(engine: Engine, batch: Batch) -> str:
+    """Where the time of two steps goes, operator by operator."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as record
+
+    cuda = [ProfilerActivity.CUDA] if engine.device.type == "cuda" else []
+    with record(activities=[ProfilerActivity.CPU, *cuda]) as recorded:
+        _compute(engine, batch, 2)
+    own_time = "self_device_time_total" if cuda else "self_cpu_time_total"
+    events = sorted(recorded.key_averages(), key=lambda event: -getattr(event, own_time))
+    total = sum(getattr(event, own_time) for event in events)
+    shares = [(getattr(event, own_time) / total, event.count // 2, event.key) for event in events[:OPERATORS]]
+    return "\n".join(f"  {100 * share:5.1f} %  {count:5d} a step  {name}" for share, count, name in shares)
+
+
+def _batch(plan: Plan, device: torch.device) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(plan.batch_size, 3, *plan.size, generator=generator)
+    masks = torch.randint(0, 2, (plan.batch_size, *plan.size), dtype=torch.uint8, generator=generator)
+    return Batch(images.contiguous(memory_format=torch.channels_last).to(device), masks.to(device))
+
+
+def _batches(folder: Path, params: Params, plan: Plan, device: torch.device, steps: int) -> TrainingBatches:
+    """Noise, packed as preprocess packs pictures: what is in them costs no time."""
+    samples = max(1, -(-plan.batch_size * steps // (1 + params.augment.n_aug)))
+    (folder / "train").mkdir()
+    for name, shape in (("images", (samples, *plan.size, 3)), ("masks", (samples, *plan.size))):
+        array = np.lib.format.open_memmap(folder / "train" / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
+        for row in array:
+            row[...] = np.random.default_rng(0).integers(0, 2 if name == "masks" else 256, row.shape, np.uint8)
+        array.flush()
+    summary = {"normalize": {"image": None, "dataset": IMAGENET, "imagenet": IMAGENET}}
+    return TrainingBatches(
+        resident(open_split(folder, "train"), device),
+        make_plan(samples, params.augment),
+        params.augment.combine,
+        Normalizer.from_summary(params.preprocess.normalize, summary),
+        seed=params.seed,
+        batch_size=plan.batch_size,
+        device=device,
+    )
+
+
+def _compute(engine: Engine, batch: Batch, steps: int) -> None:
+    engine.train(repeat(batch, steps), epoch=0, steps=steps, label="compute")
+
+
+def _train(engine: Engine, batches: TrainingBatches, epoch: int) -> None:
+    engine.train(batches.epoch(epoch), epoch=0, steps=len(batches), label="train")
+
+
+def _load(batches: TrainingBatches, epoch: int, device: torch.device) -> None:
+    for _ in batches.epoch(epoch):
+        pass
+    _wait(device)
+
+
+def _product(factor: torch.Tensor, device: torch.device) -> None:
+    factor @ factor
+    _wait(device)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _product_size(device: torch.device) -> int:
+    return 4096 if device.type == "cpu" else 8192
+
+
+def _dtype(precision: str) -> torch.dtype:
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def _flops(engine: Engine, batch: Batch) -> int:
+    """Floating-point operations of one training step an image, forward and backward, as torch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        _compute(engine, batch, 1)
+    return round(counter.get_total_flops() / len(batch.masks))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,51 @@
+"""What the pipeline made, for a person: the scores and where to look."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from segkit.base.errors import InputError, brief
+from segkit.base.files import read_json
+from segkit.base.params import MODEL_NAMES
+
+COLUMNS = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "pixel_accuracy": "accuracy"}
+ROWS = {"valid": "validation", "test": "test", "test_original": "test, original size"}
+
+
+def results(metrics: Path = Path("metrics")) -> str:
+    """A Markdown table of ``metrics/scores/*.json`` and the places of pictures and logs.
+
+    Raises InputError where no model has been evaluated, or the scores are damaged.
+    """
+    found = {name: read_json(path) for name in MODEL_NAMES if (path := metrics / "scores" / f"{name}.json").is_file()}
+    if not found:
+        raise InputError(f"no {metrics}/scores/*.json here; run 'make repro' from the repository's root")
+    lines = [
+        "| model | pictures | " + " | ".join(COLUMNS.values()) + " |",
+        "| --- | --- |" + " --- |" * len(COLUMNS),
+    ]
+    for name, scores in found.items():
+        try:
+            lines += _rows(name, scores)
+        except (KeyError, TypeError, ValueError) as error:
+            path = metrics / "scores" / f"{name}.json"
+            raise InputError(f"{path} holds no scores ({brief(repr(error))}); run 'dvc repro'") from None
+    return "\n".join([*lines, "", *_places(metrics, list(found))])
+
+
+def _rows(name: str, scores: dict[str, Any]) -> Iterator[str]:
+    for split, label in ROWS.items():
+        block = scores[split]
+        values = " | ".join(f"{block[key]:.4f}" for key in COLUMNS)
+        yield f"| {name} | {block['images']:,} {label} | {values} |"
+
+
+def _places(metrics: Path, names: list[str]) -> list[str]:
+    return [
+        f"Scores       {metrics}/*.json, {metrics}/scores/*.json    dvc metrics show, dvc exp show",
+        *(f"Pictures     {metrics}/pictures/{name}/sample_overview.png, worst_overview.png" for name in names),
+        "Curves       dvc plots show    (writes dvc_plots/index.html)",
+        "TensorBoard  runs/    make tensorboard, then open http://localhost:6006",
+        *(f"Weights      models/{name}.safetensors" for name in names),
+        "For dvc:     source .venv/bin/activate",
+    ]

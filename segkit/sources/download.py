@@ -1,0 +1,29 @@
+"""Fill ``data/raw`` from the source that ``data.source`` names, always in the layout of Oxford-IIIT Pet.
+
+A source is a module of that name in this folder, with a function
+
+    ``bring(target, options, seed, workers) -> str``
+
+which fills the empty folder ``target`` with ``images/NAME.jpg`` and ``annotations/`` (see ``segkit.dataset.catalog``),
+has its section of params.yaml in ``options``, draws by ``seed``, works on ``workers`` cores (0: all), and returns where
+the pictures come from. It raises InputError where they cannot be had.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from segkit.base.files import atomic_folder
+from segkit.base.params import Params
+
+
+def download(params: Params, target: Path) -> str:
+    """Write ``images/*.jpg`` and ``annotations/`` (masks, lists) into ``target``; return one line about them.
+
+    Raises InputError where the source cannot be had or is damaged; ``target`` then stays as it was.
+    """
+    source = import_module(f"segkit.sources.{params.data.source}")
+    with atomic_folder(target) as folder:
+        options = getattr(params.data, params.data.source)
+        origin = source.bring(folder, options, params.seed, params.runtime.workers)
+        pictures = sum(1 for path in (folder / "images").iterdir() if path.suffix == ".jpg")
+    return f"{pictures:,} pictures, {origin}"

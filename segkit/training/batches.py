@@ -1,0 +1,157 @@
+"""Batches on the device, made ready by a thread that runs ahead."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segkit.augment.plan import Plan, draw, order
+from segkit.augment.warp import Warps
+from segkit.base.packed import Split
+from segkit.base.params import Combine
+from segkit.base.prefetch import run_ahead
+from segkit.models.normalize import Normalizer, to_float
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``images`` ``float32 (N, 3, H, W)``, normalised; ``masks`` ``uint8 (N, H, W)``: 0, 1, 255 ignored."""
+
+    images: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which share of every batch this process takes, when ``size`` processes train together."""
+
+    rank: int = 0
+    size: int = 1
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """This process's rows of one batch; all processes' together are the batch, in order. May be none."""
+        return np.array_split(rows, self.size)[self.rank]
+
+
+class TrainingBatches:
+    """The batches of one epoch after another, as the plan says; of each, this process's part."""
+
+    def __init__(
+        self,
+        split: Split,
+        plan: Plan,
+        combine: Combine,
+        normalizer: Normalizer,
+        *,
+        seed: int,
+        batch_size: int,
+        device: torch.device,
+        part: Part | None = None,
+    ) -> None:
+        self.split, self.plan, self.combine, self.normalizer = split, plan, combine, normalizer
+        self.seed, self.device, self.part = seed, device, part or Part()
+        self.bounds = batch_bounds(len(plan), batch_size)
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """The plan's samples in this epoch's order, with this epoch's transforms, from batch ``first`` on."""
+        for pictures, masks, moved in run_ahead(self._ready(epoch, first)):
+            images, masks = to_float(pictures, self.device), masks.to(self.device, non_blocking=True)
+            if moved is not None:
+                rows, warps = moved.rows.to(self.device, non_blocking=True), moved.warps.to(self.device)
+                images[rows], masks[rows] = warps(images[rows], masks[rows])
+            yield Batch(self.normalizer(images), masks)
+
+    def start(self, step: int) -> int:
+        """How many samples an epoch shows before batch ``step``."""
+        return self.bounds[step][0] if step < len(self) else len(self.plan)
+
+    def source_rows(self, epoch: int, step: int) -> np.ndarray:
+        """The rows of the training set that batch ``step`` of ``epoch`` shows, of all processes."""
+        return self.plan.source_rows[order(self.plan, self.seed, epoch)[slice(*self.bounds[step])]]
+
+    def _ready(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Tensor, "_Moved | None"]]:
+        """What each batch needs, ready to be sent to the device."""
+        draws = draw(self.plan, self.combine, self.split.masks.shape[1:], self.seed, epoch)
+        epoch_order = order(self.plan, self.seed, epoch)
+        pin = _pinner(self.device)
+        for start, stop in self.bounds[first:]:
+            rows = self.part.of(epoch_order[start:stop])
+            moved = np.flatnonzero(self.plan.transforms[rows])
+            warps = Warps.of(draws[rows[moved]]).map(pin)
+            yield (
+                *_gather(self.split, self.plan.source_rows[rows], self.device),
+                _Moved(pin(torch.from_numpy(moved)), warps) if len(moved) else None,
+            )
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """The rows of a batch that are transformed, ``int64 (M,)``, and how."""
+
+    rows: Tensor
+    warps: Warps
+
+
+def plain_batches(
+    split: Split, normalizer: Normalizer, *, batch_size: int, device: torch.device, part: Part | None = None
+) -> Iterator[Batch]:
+    """All samples of a split in row order, as they are; of each batch, this process's part."""
+    part = part or Part()
+    starts = range(0, len(split), batch_size)
+    rows = (part.of(np.arange(start, min(start + batch_size, len(split)))) for start in starts)
+    for pictures, masks in run_ahead(_gather(split, chosen, device) for chosen in rows):
+        yield Batch(normalizer(to_float(pictures, device)), masks.to(device, non_blocking=True))
+
+
+def resident(split: Split, device: torch.device) -> Split:
+    """``split`` in the memory of a GPU where it fills no more than half of what is free there, else as it is.
+
+    Batches are then gathered on the device, and nothing crosses the bus but row numbers.
+    """
+    if device.type != "cuda":
+        return split
+    size = sum(int(np.prod(array.shape)) for array in (split.images, split.masks))
+    return copy_to(split, device) if size <= torch.cuda.mem_get_info(device)[0] // 2 else split
+
+
+def copy_to(split: Split, device: torch.device) -> Split:
+    """``split`` as tensors on ``device``, copied piece by piece."""
+
+    def copy(array) -> Tensor:
+        tensor = torch.empty(tuple(array.shape), dtype=torch.uint8, device=device)
+        for start in range(0, len(array), CHUNK):
+            tensor[start : start + CHUNK] = torch.from_numpy(array[start : start + CHUNK])
+        return tensor
+
+    return Split(copy(split.images), copy(split.masks))
+
+
+def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
+    """Start and stop of every batch. The last may be short, but a single left-over sample joins the batch before
+    it: batch normalisation cannot train on one value a channel."""
+    starts = list(range(0, samples, batch_size))
+    if len(starts) > 1 and samples - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], samples], strict=True))
+
+
+def _gather(split: Split, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Some rows as ``uint8 (N, H, W, 3)`` and ``(N, H, W)``: on the device where the split is, else on the CPU."""
+    pin = _pinner(device)
+    if isinstance(split.images, Tensor):
+        chosen = pin(torch.from_numpy(rows)).to(split.images.device, non_blocking=True)
+        return split.images[chosen], split.masks[chosen]
+    pictures, masks = (pin(torch.from_numpy(array[rows])) for array in (split.images, split.masks))
+    return pictures, masks
+
+
+def _pinner(device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Puts a tensor into pinned memory where the device is CUDA, so that sending it does not make the host wait."""
+    return Tensor.pin_memory if device.type == "cuda" else lambda tensor: tensor

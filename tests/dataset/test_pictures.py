@@ -1,0 +1,286 @@
+"""Pictures and masks in every disguise that files come in."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import ExifTags, Image
+
+from segkit.dataset import pictures
+from segkit.dataset.decode import UnusableFile, decode
+from segkit.dataset.pictures import as_trimap, is_empty, read_input, read_mask, read_pair, to_values, trimap_to_mask
+from tests.tiny import many
+
+ORIENTATION = 0x0112
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Write an image in some format under the name x.jpg and decode it."""
+
+    def opened(image: Image.Image, image_format: str = "PNG", **options) -> Image.Image:
+        image.save(tmp_path / "x.jpg", format=image_format, **options)
+        return decode(tmp_path / "x.jpg").image
+
+    return opened
+
+
+def coloured(width: int = 12, height: int = 8) -> Image.Image:
+    """A picture whose every pixel has another colour, so that any turn shows."""
+    y, x = np.mgrid[:height, :width]
+    return Image.fromarray(np.stack([20 * x, 30 * y, 10 * (x + y)], -1).astype(np.uint8))
+
+
+def reason(picture, mask) -> str:
+    with pytest.raises(UnusableFile) as caught:
+        read_pair(picture, mask)
+    return str(caught.value)
+
+
+def pixels(image: Image.Image) -> list:
+    return np.asarray(image).tolist()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (7, 20), (20, 7)])
+def test_a_picture_that_is_too_small_is_refused(tmp_path, size):
+    Image.new("RGB", size).save(tmp_path / "x.png")
+    said = f"picture: {size[0]}x{size[1]} px is too small to hold a picture, a side needs 8"
+    assert reason(tmp_path / "x.png", tmp_path / "m.png") == said
+
+
+@pytest.mark.parametrize("size", [(30_000, 1), (1, 30_000), (8 * 32 + 1, 8)])
+def test_a_picture_that_is_too_narrow_is_refused(tmp_path, size):
+    Image.new("RGB", size).save(tmp_path / "x.png")
+    said = f"picture: {size[0]}x{size[1]} px is too narrow, one side is over 32 times the other"
+    assert reason(tmp_path / "x.png", tmp_path / "m.png") == said
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8 * 32, 8)])
+def test_the_smallest_and_the_narrowest_picture(tmp_path, size):
+    for name, mode in (("x.png", "RGB"), ("m.png", "L")):
+        Image.new(mode, size).save(tmp_path / name)
+    assert read_pair(tmp_path / "x.png", tmp_path / "m.png")[0].size == size
+
+
+def mask_reason(path) -> str:
+    with pytest.raises(UnusableFile) as caught:
+        read_mask(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_a_mask_of_several_frames_is_refused(tmp_path, image_format):
+    frames = [Image.new("L", (9, 9), value) for value in (1, 2, 3)]
+    frames[0].save(tmp_path / "m", image_format, save_all=True, append_images=frames[1:], lossless=True)
+    assert mask_reason(tmp_path / "m") == "mask: it has 3 frames; save one"
+
+
+@pytest.mark.parametrize(
+    ("image_format", "options"), [("JPEG", {"quality": 100}), ("WEBP", {}), ("TIFF", {"compression": "jpeg"})]
+)
+def test_a_mask_under_any_name_that_changed_its_values_is_refused(tmp_path, image_format, options):
+    Image.new("L", (9, 9), 1).save(tmp_path / "m.png", image_format, **options)
+    assert mask_reason(tmp_path / "m.png").startswith("mask: its compression is lossy, which changes values")
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "LAB", "YCbCr"])
+def test_a_mask_whose_mode_has_no_label_values_is_refused(tmp_path, mode):
+    Image.new(mode, (9, 9)).save(tmp_path / "m", "TIFF")
+    assert mask_reason(tmp_path / "m") == f"mask: its mode {mode} has no label values; save it as 8-bit grey"
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan, np.inf])
+def test_a_mask_of_numbers_that_are_not_whole_is_refused(tmp_path, value):
+    Image.fromarray(np.array([[1, value]], np.float32)).save(tmp_path / "m", "TIFF")
+    assert mask_reason(tmp_path / "m") == "mask: its values are no whole numbers; save it as 8-bit grey"
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_wide_mask_values_stay_what_they_are_or_become_255(tmp_path, dtype):
+    Image.fromarray(np.array([[0, 1, 255, 256, 70000, -1]], dtype)).save(tmp_path / "m", "TIFF")
+    assert pixels(read_mask(tmp_path / "m")) == [[0, 1, 255, 255, 255, 255]]
+
+
+def test_a_palette_with_alpha_counts_its_indices():
+    image = Image.new("PA", (2, 1))
+    image.putpalette([255, 255, 255, 9, 9, 9, 0, 0, 0])
+    image.putpixel((1, 0), (2, 255))
+    assert pixels(to_values(image)) == [[0, 2]]
+
+
+def test_mask_values_are_palette_indices_not_colours(opened):
+    image = Image.new("P", (3, 1))
+    image.putpalette([255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0])
+    for x in range(3):
+        image.putpixel((x, 0), x + 1)
+    assert pixels(to_values(opened(image))) == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("values", [np.array([[1, 2, 3]], np.uint8), np.array([[1, 2, 3]], np.uint16)])
+def test_mask_values_survive_8_and_16_bits(opened, values):
+    assert pixels(to_values(opened(Image.fromarray(values)))) == [[1, 2, 3]]
+
+
+def as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """The rows and columns that a camera stores, from EXIF 2.32, table 6: where row 0 and column 0 are seen."""
+    return {
+        1: lambda seen: seen,  # top, left
+        2: lambda seen: seen[:, ::-1],  # top, right
+        3: lambda seen: seen[::-1, ::-1],  # bottom, right
+        4: lambda seen: seen[::-1],  # bottom, left
+        5: lambda seen: seen.swapaxes(0, 1),  # left, top
+        6: lambda seen: seen[:, ::-1].swapaxes(0, 1),  # right, top
+        7: lambda seen: seen[::-1, ::-1].swapaxes(0, 1),  # right, bottom
+        8: lambda seen: seen[::-1].swapaxes(0, 1),  # left, bottom
+    }[orientation](upright).copy()
+
+
+def write_turned(folder, orientation: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture as a camera turned it; returns it upright and as stored."""
+    upright = np.asarray(coloured())
+    stored = as_stored(upright, orientation)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(stored).save(folder / "x.jpg", format="PNG", exif=exif)
+    return upright, stored
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_meets_a_mask_drawn_upright(tmp_path, orientation):
+    upright, _ = write_turned(tmp_path, orientation)
+    Image.fromarray(upright[..., 0]).save(tmp_path / "m.png")
+    picture, labels = read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
+    assert np.array_equal(picture, upright)
+    assert np.array_equal(labels, upright[..., 0])
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_turned_picture_meets_a_mask_drawn_as_stored(tmp_path, orientation):
+    _, stored = write_turned(tmp_path, orientation)
+    Image.fromarray(stored[..., 0]).save(tmp_path / "m.png")
+    picture, labels = read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
+    assert np.array_equal(picture, stored)
+    assert np.array_equal(labels, stored[..., 0])
+
+
+def test_a_mask_turned_like_its_picture_is_turned_with_it(tmp_path):
+    upright, stored = write_turned(tmp_path, 6)
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.fromarray(stored[..., 0]).save(tmp_path / "m.png", exif=exif)
+    picture, labels = read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
+    assert np.array_equal(picture, upright)
+    assert np.array_equal(labels, upright[..., 0])
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_is_no_reason_to_refuse(tmp_path, exif):
+    coloured().save(tmp_path / "x.jpg", exif=exif)
+    Image.new("L", (12, 8)).save(tmp_path / "m.png")
+    assert read_pair(tmp_path / "x.jpg", tmp_path / "m.png")[0].size == (12, 8)
+
+
+def test_sizes_that_differ_are_named(tmp_path):
+    coloured().save(tmp_path / "x.jpg")
+    Image.new("L", (12, 9)).save(tmp_path / "m.png")
+    assert reason(tmp_path / "x.jpg", tmp_path / "m.png") == "the mask is 12x9, the picture 12x8"
+
+
+def test_the_reason_says_which_of_the_two_is_at_fault(tmp_path):
+    coloured().save(tmp_path / "x.jpg")
+    assert reason(tmp_path / "x.jpg", tmp_path / "m.png") == "mask: no such file"
+    assert reason(tmp_path / "m.png", tmp_path / "x.jpg") == "picture: no such file"
+
+
+@many
+@given(
+    arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 4)), st.sampled_from(["foreground", "background", "ignore"])
+)
+def test_a_trimap_becomes_a_mask_or_is_refused(trimap, border):
+    meaning = {1: 1, 2: 0, 3: {"foreground": 1, "background": 0, "ignore": 255}[border]}
+    strange = sorted(set(np.unique(trimap).tolist()) - meaning.keys())
+    if strange:
+        with pytest.raises(UnusableFile, match=rf"values other than 1 \(pet\).*: \[{strange[0]}"):
+            trimap_to_mask(Image.fromarray(trimap), border)
+    elif (trimap == 3).all() and border != "background":
+        with pytest.raises(UnusableFile, match="every pixel of the mask is border"):
+            trimap_to_mask(Image.fromarray(trimap), border)
+    else:
+        expected = [[meaning[value] for value in row] for row in trimap.tolist()]
+        mask = trimap_to_mask(Image.fromarray(trimap), border)
+        assert mask.tolist() == expected
+        assert is_empty(Image.fromarray(trimap), border) == (not (mask == 1).any())
+
+
+@pytest.mark.parametrize(("orientation", "decoded"), [(1, (80, 60)), (6, (60, 80)), (9, (80, 60))])
+def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_enough(tmp_path, monkeypatch, orientation, decoded):
+    """Of 640x480 an eighth is enough for 80x60; the mask comes whole. 9 is no orientation."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "x.jpg", exif=exif)
+    turned = (480, 640) if orientation == 6 else (640, 480)
+    Image.new("L", turned, 1).save(tmp_path / "m.png")
+    stored = []
+    to_rgb = pictures.to_rgb
+    monkeypatch.setattr(pictures, "to_rgb", lambda image: stored.append(image.size) or to_rgb(image))
+    wider = (decoded[0] + 1, decoded[1])
+    for size in (decoded, wider):
+        picture, mask = read_pair(tmp_path / "x.jpg", tmp_path / "m.png", size[::-1])
+        assert (picture.size, mask.size) == (size, turned)
+    assert read_pair(tmp_path / "x.jpg", tmp_path / "m.png")[0].size == turned
+    assert stored == [decoded, (2 * decoded[0], 2 * decoded[1]), turned]
+
+
+def test_an_orientation_that_is_none_turns_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 9
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "x.jpg", exif=exif)
+    Image.new("L", (48, 64), 1).save(tmp_path / "m.png")
+    with pytest.raises(UnusableFile, match="the mask is 48x64, the picture 64x48"):
+        read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255), (0, 7)])
+def test_anything_but_0_of_an_own_mask_is_foreground(values):
+    mask = np.random.default_rng(0).choice(np.uint8(values), (5, 7))
+    assert np.array_equal(as_trimap(Image.fromarray(mask)), np.where(mask > 0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        Image.fromarray(np.array([[0, 1]], np.uint16)),
+        Image.fromarray(np.array([[0, 40000]], np.uint16)),
+        Image.fromarray(np.array([[False, True]])),
+        Image.fromarray(np.array([[[0, 0, 0], [0, 0, 1]]], np.uint8)),
+        Image.fromarray(np.array([[[0, 0, 0, 255], [255, 255, 255, 255]]], np.uint8)),
+        Image.fromarray(np.array([[[0, 0, 0, 0], [255, 0, 0, 255]]], np.uint8)),
+        Image.fromarray(np.array([[[0, 255], [1, 255]]], np.uint8)),
+    ],
+    ids=["16 bit", "16 bit, large", "1 bit", "dark blue", "RGBA", "transparent black", "LA"],
+)
+def test_own_masks_of_any_mode_are_read(tmp_path, mask):
+    mask.save(tmp_path / "m.png")
+    assert np.asarray(as_trimap(read_mask(tmp_path / "m.png"))).tolist() == [[2, 1]]
+
+
+def test_an_own_palette_mask_counts_its_indices(tmp_path):
+    mask = Image.new("P", (2, 1))
+    mask.putpalette([255, 255, 255, 0, 0, 0])
+    mask.putpixel((1, 0), 1)
+    mask.save(tmp_path / "m.png")
+    assert np.asarray(as_trimap(read_mask(tmp_path / "m.png"))).tolist() == [[2, 1]]
+
+
+def test_a_picture_alone_becomes_the_same_input_as_beside_its_mask(tmp_path):
+    """One function for preprocess and for whoever has no mask."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "x.jpg", exif=exif)
+    Image.new("L", (90, 120)).save(tmp_path / "m.png")
+    alone = read_input(tmp_path / "x.jpg", (24, 16))
+    beside, _ = read_pair(tmp_path / "x.jpg", tmp_path / "m.png", (24, 16))
+    assert alone.size == (16, 24) and np.array_equal(alone, beside)

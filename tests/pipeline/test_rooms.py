@@ -1,0 +1,90 @@
+"""A folder is a room: an edit makes stale exactly the stages whose results it can change."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from segkit.base.files import digest
+from segkit.base.params import MODEL_NAMES
+from tests.pipeline.declarations import declared
+from tests.pipeline.import_graph import ROOT
+from tests.pipeline.workspace import Workspace, stages_run
+
+TRAININGS = {f"train_{name}" for name in MODEL_NAMES}
+EVALUATIONS = {f"evaluate@{name}" for name in MODEL_NAMES}
+STALE = {
+    "segkit/base": set(),
+    "segkit/cli.py": set(),
+    "segkit/reporting": set(),
+    "benchmarks": set(),
+    "docs": set(),
+    "segkit/sources": {"download"},
+    "segkit/sources/synthetic": {"download"},
+    "segkit/dataset": {"preprocess"},
+    "segkit/augment": {"augment", *TRAININGS},
+    "segkit/models": TRAININGS | EVALUATIONS,
+    "segkit/training": TRAININGS,
+    "segkit/evaluation": EVALUATIONS,
+    "segkit/figures": {"augment", *EVALUATIONS},
+}
+
+
+def first_file(root: Path, room: str) -> Path:
+    path = root / room
+    return path if path.is_file() else min(file for file in path.rglob("*.*") if file.suffix in (".py", ".md"))
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[None]:
+    """While the block runs, the file has one comment more."""
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n# a comment\n")
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+def stale(root: Path) -> set[str]:
+    with Repo(str(root)) as repo:
+        return set(repo.status())
+
+
+def test_every_room_is_in_the_table():
+    rooms = {
+        f"segkit/{path.name}" for path in (ROOT / "segkit").iterdir() if path.is_dir() and path.name != "__pycache__"
+    }
+    assert rooms <= set(STALE)
+
+
+def test_an_edit_makes_stale_exactly_the_stages_of_the_table(private: Workspace, monkeypatch: pytest.MonkeyPatch):
+    for name, value in private.env.items():
+        monkeypatch.setenv(name, value)
+    assert stale(private.root) == set()
+    found = {}
+    for room in STALE:
+        with edited(first_file(private.root, room)):
+            found[room] = stale(private.root)
+    assert found == STALE
+
+
+def test_an_edit_of_a_script_makes_its_own_stages_stale(private: Workspace, monkeypatch: pytest.MonkeyPatch):
+    for name, value in private.env.items():
+        monkeypatch.setenv(name, value)
+    stages = declared(ROOT)
+    for path in sorted((private.root / "stages").glob("*.py")):
+        with edited(path):
+            script = f"stages/{path.name}"
+            assert stale(private.root) == {name for name, stage in stages.items() if script in stage.deps}, script
+
+
+@pytest.mark.slow
+def test_a_training_made_stale_by_a_comment_ends_with_the_same_bytes_and_evaluate_is_skipped(private: Workspace):
+    checkpoints = [private.root / f"models/{name}.safetensors" for name in MODEL_NAMES]
+    before = [digest(path) for path in checkpoints]
+    with edited(private.root / "segkit/training/losses.py"):
+        assert set(stages_run(private.dvc("repro").stdout)) == TRAININGS
+    assert [digest(path) for path in checkpoints] == before

@@ -1,0 +1,162 @@
+"""Unpacking: nothing outside the target, nothing without bounds, no damage taken for the end."""
+
+import errno
+import gzip
+import tarfile
+from pathlib import Path
+
+import pytest
+from loopback import member, pack, tar_bytes
+
+from segkit.base.errors import InputError
+from segkit.sources import archives
+
+
+def unpack(tmp_path: Path, content: bytes, **limits) -> Path:
+    archive, target = tmp_path / "a.tar.gz", tmp_path / "inner" / "target"
+    archive.write_bytes(content)
+    target.mkdir(parents=True)
+    archives.extract(archive, target, **({"max_bytes": 10_000, "max_members": 10} | limits))
+    return target
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_files_and_folders_are_unpacked(tmp_path):
+    folder = member("d", b"", type=tarfile.DIRTYPE)
+    target = unpack(tmp_path, pack(folder, member("d/one", b"1"), member("./e/two", b"22")))
+    assert files_below(target) == ["d/one", "e/two"]
+    assert (target / "e/two").read_bytes() == b"22"
+
+
+def test_skipped_members_are_left_out(tmp_path):
+    target = unpack(tmp_path, pack(member("a"), member("b"), member("c")), skip=lambda name: name == "b")
+    assert files_below(target) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (member("/evil"), "absolute"),
+        (member("../evil"), "'..'"),
+        (member("ok/../../../evil"), "'..'"),
+        (member("C:\\evil"), "absolute"),
+        (member("..\\evil"), "'..'"),
+        (member("\\evil"), "absolute"),
+        (member("evil", b"", type=tarfile.SYMTYPE, linkname="ok"), "symbolic link"),
+        (member("evil", b"", type=tarfile.SYMTYPE, linkname="../../.."), "symbolic link"),
+        (member("evil", b"", type=tarfile.LNKTYPE, linkname="/etc/hosts"), "hard link"),
+        (member("evil", b"", type=tarfile.FIFOTYPE), "FIFO"),
+        (member("evil", b"", type=tarfile.CHRTYPE), "device"),
+        (member("evil", b"", type=tarfile.BLKTYPE), "device"),
+        (member("evil", b"", type=b"Z"), "unknown type"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else repr(value[0].name),
+)
+def test_a_malicious_member_is_refused_and_nothing_lands_outside(tmp_path, bad, reason):
+    with pytest.raises(InputError, match=r"^a\.tar\.gz: member .*evil") as caught:
+        unpack(tmp_path, pack(member("ok"), bad, member("later")))
+    assert reason in str(caught.value)
+    assert files_below(tmp_path) == ["a.tar.gz", "inner/target/ok"]
+
+
+def test_a_link_is_refused_before_anything_is_written_through_it(tmp_path):
+    link = member("out", b"", type=tarfile.SYMTYPE, linkname=str(tmp_path))
+    with pytest.raises(InputError, match="symbolic link"):
+        unpack(tmp_path, pack(link, member("out/evil")))
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_bomb_is_refused_before_its_bytes_are_written(tmp_path):
+    with pytest.raises(InputError, match=r"a\.tar\.gz: with member 'bomb'.* 10000 bytes"):
+        unpack(tmp_path, pack(member("ok"), member("bomb", bytes(10_000))))
+    assert files_below(tmp_path) == ["a.tar.gz", "inner/target/ok"]
+
+
+def test_too_many_members_are_refused_skipped_ones_too(tmp_path):
+    with pytest.raises(InputError, match="member '10' is one more than the 10 members"):
+        unpack(tmp_path, pack(*(member(str(number)) for number in range(11))), skip=lambda name: True)
+
+
+def test_a_header_that_claims_gigabytes_is_refused(tmp_path):
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = tarfile.XHDTYPE, 3 << 30
+    with pytest.raises(InputError, match="a header of more than 16384 bytes"):
+        unpack(tmp_path, gzip.compress(info.tobuf() + bytes(1024)))
+
+
+def test_a_bomb_behind_the_end_mark_is_refused(tmp_path):
+    with pytest.raises(InputError, match="unpacks to more than"):
+        unpack(tmp_path, gzip.compress(tar_bytes(member("ok")) + bytes(5 << 20)))
+
+
+WHOLE = pack(member("a", bytes(range(256)) * 8), member("b"))
+
+
+@pytest.mark.parametrize("keep", [3, 20, len(WHOLE) // 2, len(WHOLE) - 9, len(WHOLE) - 1])
+def test_a_cut_off_archive_is_refused(tmp_path, keep):
+    with pytest.raises(InputError, match=r"^a\.tar\.gz is damaged or cut off \(.+\); fetch it again$"):
+        unpack(tmp_path, WHOLE[:keep])
+
+
+def test_a_wrong_gzip_checksum_is_found_although_tar_never_reads_it(tmp_path):
+    damaged = bytearray(WHOLE)
+    damaged[-8] ^= 1
+    with pytest.raises(InputError, match="CRC"):
+        unpack(tmp_path, bytes(damaged))
+
+
+@pytest.mark.parametrize("size", [512, 1024, 1100, 1536])
+def test_a_tar_that_ends_early_inside_sound_gzip_is_refused(tmp_path, size):
+    with pytest.raises(InputError, match="damaged or cut off"):
+        unpack(tmp_path, gzip.compress(tar_bytes(member("a"), member("b"))[:size]))
+
+
+def test_a_damaged_header_is_not_taken_for_the_end(tmp_path):
+    content = bytearray(tar_bytes(member("a"), member("b"), member("c")))
+    content[1024:1030] = b"broken"
+    with pytest.raises(InputError, match="the end of the archive is missing"):
+        unpack(tmp_path, gzip.compress(bytes(content)))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"PK\x03\x04", "not a gzip archive"),
+        (b"", "not a gzip archive"),
+        (gzip.compress(b"no tar" * 200), "damaged"),
+        (gzip.compress(b""), "damaged"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, content, reason):
+    with pytest.raises(InputError, match=reason):
+        unpack(tmp_path, content)
+
+
+def test_a_missing_archive_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"a\.tar\.gz: no such file"):
+        archives.extract(tmp_path / "a.tar.gz", tmp_path, max_bytes=1, max_members=1)
+
+
+@pytest.mark.parametrize("bad", [[member("n" * 300)], [member("a"), member("a/b")]], ids=["long", "in file"])
+def test_a_name_that_cannot_exist_is_the_archives_fault(tmp_path, bad):
+    with pytest.raises(InputError, match=r"a\.tar\.gz: member .* cannot be written"):
+        unpack(tmp_path, pack(*bad))
+
+
+def test_a_full_disk_is_not_the_archives_fault(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "extract", full)
+    with pytest.raises(OSError, match="No space"):
+        unpack(tmp_path, WHOLE)
+
+
+def test_an_old_python_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(InputError, match=r"3\.11\.4 or newer"):
+        unpack(tmp_path, WHOLE)
