@@ -7,7 +7,7 @@ A transform is a function of ``numbers`` ``float64 (M, 4)``, uniform in 0 to 1, 
   that is seen there; x and y in -1 to 1 of the width and height (``theta`` of ``F.affine_grid``); or
 - a ``Recolour``: a function of the pictures' values, and what it needs to know of each sample.
 
-Every transform has a random stream of its own, so that another one, or a fifth number, changes no draw of the others.
+Every transform has a random stream of its own, so that another transform changes no draw of the others.
 They are applied in the order of the keys: what ``flip`` turns, ``rotation`` turns, and ``shift`` then moves.
 """
 

@@ -27,6 +27,7 @@ def _run(name: str, work: Callable[[], object]) -> int:
     try:
         with interrupts.raised():
             work()
+        sys.stdout.flush()  # a full disk is told here
     except InputError as error:
         if _debug():
             raise
@@ -71,35 +72,34 @@ def _unbreakable_output() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         sys.stdout, sys.stderr = streams
 
 
 class _Unbreakable:
-    """A text stream that goes on without a word when nobody reads it any more."""
+    """A text stream that goes on without a word when nobody reads it any more, or nobody did (``>&-``)."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the rest of the process)
+        if hasattr(self._stream, "reconfigure"):  # a name that the terminal cannot show is no reason to fail
+            self._stream.reconfigure(errors="backslashreplace")
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except BrokenPipeError:
-            return self._let_go(len(text))
+        return self._tried(lambda: self._stream.write(text)) or len(text)
 
     def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except BrokenPipeError:
-            self._let_go(0)
+        self._tried(self._stream.flush)
 
-    def _let_go(self, written: int) -> int:
-        """Lead the file to nowhere, for Python flushes it once more at the end."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
-        return written
+    def _tried(self, call: Callable[[], int | None]) -> int | None:
+        try:
+            return call()
+        except OSError as error:
+            # Python flushes the file once more at the end: lead it to nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            if not isinstance(error, BrokenPipeError):
+                raise
+            return None

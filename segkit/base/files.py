@@ -114,11 +114,6 @@ def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[
         writer.writerows(rows)
 
 
-def read_csv(path: str | Path) -> list[dict[str, str]]:
-    """Read a CSV file with a header line into one dict a row."""
-    return list(csv_rows(path))
-
-
 def csv_rows(path: str | Path) -> Iterator[dict[str, str]]:
     """The rows of a CSV file with a header line, one dict at a time."""
     with open(path, encoding="utf-8", newline="") as file:

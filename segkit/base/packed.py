@@ -1,16 +1,13 @@
 """Read the packed data set: ``uint8`` arrays on disk, one pair per split, and what is known about them.
 
 ``data/processed/{train,valid,test}/images.npy`` ``uint8 (N, H, W, 3)``, ``masks.npy`` ``uint8 (N, H, W)`` with 0
-background, 1 foreground, 255 ignored; ``test/original_masks.npz``, the test masks at their own sizes; ``samples.csv``;
-``summary.json``. The format is fixed, so that reading it can change no result.
+background, 1 foreground, 255 ignored; ``test/original_masks.zip``, the test masks at their own sizes (``NAME.png``);
+``samples.csv``; ``summary.json``. The format is fixed, so that reading it can change no result.
 """
 
 import csv
 import math
 import os
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +19,9 @@ from segkit.base.errors import InputError, brief
 from segkit.base.files import csv_rows, read_json
 
 BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255  # what the values of a packed mask mean
-ORIGINAL_MASKS = "original_masks.npz"
+ORIGINAL_MASKS = "original_masks.zip"
 
-_MEND = "run 'dvc repro preprocess' or 'dvc pull'"
+MEND = "run 'dvc repro preprocess' or 'dvc pull'"
 SAMPLE_COLUMNS = ("split", "row", "name", "group", "width", "height")
 
 
@@ -83,7 +80,7 @@ def open_split(processed: Path, split: str) -> Split:
     images, masks = (_open(processed / split / f"{kind}.npy") for kind in ("images", "masks"))
     if images.shape != (*masks.shape, 3):
         shapes = f"images {images.shape} and masks {masks.shape}"
-        raise InputError(f"{processed / split}: {shapes} do not belong together; {_MEND}")
+        raise InputError(f"{processed / split}: {shapes} do not belong together; {MEND}")
     return Split(images, masks)
 
 
@@ -97,9 +94,9 @@ def read_samples(processed: Path, split: str) -> list[dict[str, Any]]:
         rows = [row for row in csv_rows(path) if row["split"] == split]
         rows = [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be used ({brief(repr(error))}); {_MEND}") from None
+        raise InputError(f"{path} cannot be used ({brief(repr(error))}); {MEND}") from None
     if [row["row"] for row in rows] != list(range(count)):
-        raise InputError(f"{path} does not list the {count:,} samples of {split}; {_MEND}")
+        raise InputError(f"{path} does not list the {count:,} samples of {split}; {MEND}")
     return rows
 
 
@@ -116,29 +113,12 @@ def read_summary(processed: Path) -> dict[str, Any]:
             for key in ("images", "images_sha256", "masks_sha256"):
                 summary["splits"][split][key]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be used ({brief(repr(error))}); {_MEND}") from None
+        raise InputError(f"{path} cannot be used ({brief(repr(error))}); {MEND}") from None
     return summary
-
-
-def read_original_masks(processed: Path, names: Sequence[str]) -> Iterator[np.ndarray]:
-    """The test masks at their original sizes, ``uint8 (h, w)`` with 0, 1, 255, in the order of ``names``.
-
-    Raises InputError where the file is missing, damaged or lacks one of them.
-    """
-    path = processed / "test" / ORIGINAL_MASKS
-    try:
-        with np.load(path, allow_pickle=False) as masks:
-            for name in names:
-                mask = masks[name]
-                if mask.dtype != np.uint8 or mask.ndim != 2:
-                    raise ValueError(f"{name} holds {mask.dtype} {mask.shape}, no mask")
-                yield mask
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} cannot be used ({brief(repr(error))}); {_MEND}") from None
 
 
 def _open(path: Path) -> Rows:
     try:
         return Rows(path)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be opened ({brief(error)}); {_MEND}") from None
+        raise InputError(f"{path} cannot be opened ({brief(error)}); {MEND}") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 from segkit.base.errors import InputError
-from segkit.base.schema import Count, Matching, Size, Within, key_name, read, read_text, read_yaml
+from segkit.base.schema import Count, Matching, Size, Within, read, read_text, read_yaml
 
 MAX_FAULTS = 20  # named in one message
 
@@ -240,7 +240,7 @@ def parse(raw: Any, where: str = "params.yaml", faults: list[str] | None = None)
     caller found before included."""
     found: list[str] = []
     params = read(Params, _with_overrides(raw), "", found)
-    found = [*(faults or []), *(fault for fault in found if not _is_inherited(fault, raw))]
+    found = [*(faults or []), *(fault for fault in found if not _is_inherited(fault, raw, found))]
     if len(found) > MAX_FAULTS:
         found[MAX_FAULTS:] = [f"and {len(found) - MAX_FAULTS:,} more faults"]
     if found:
@@ -269,13 +269,22 @@ def _merged(common: dict, own: dict) -> dict:
     return merged
 
 
-def _is_inherited(fault: str, raw: Any) -> bool:
+def _is_inherited(fault: str, raw: Any, faults: list[str]) -> bool:
     """Whether the fault shows at MODEL.train only because the common recipe, reported as well, has it."""
     model, _, rest = fault.partition(".train.")
     if model not in MODEL_NAMES or not rest:
         return False
-    overridden = raw[model].get("train") or {}
-    return not any(rest.startswith((f"{key_name(key)}: ", f"{key_name(key)}.")) for key in overridden)
+    path, own = rest.partition(": ")[0].split("."), raw[model].get("train") or {}
+    common = f"train.{path[0]}"
+    while path and isinstance(own, dict) and path[0] in own:
+        own = own[path.pop(0)]
+    return bool(path) and any(other.startswith(("train: ", f"{common}: ", f"{common}.")) for other in faults)
+
+
+def recipe_key(params: Params, model: str, key: str) -> str:
+    """Where ``key`` of a model's recipe stands in params.yaml, for advice: in its own section if it differs there."""
+    own = getattr(getattr(params, model).train, key) != getattr(params.train, key)
+    return f"{model}.train.{key}" if own else f"train.{key}"
 
 
 def refuse_edited(before: Params, keys: Sequence[str]) -> None:

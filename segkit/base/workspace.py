@@ -9,7 +9,6 @@ from pathlib import Path
 class Paths:
     """What the stages read and write, relative to the repository's root."""
 
-    raw: Path = Path("data/raw")
     processed: Path = Path("data/processed")
     plan: Path = Path("data/augmented/plan.csv")
     models: Path = Path("models")

@@ -52,7 +52,7 @@ def read_catalog(raw: Path, valid_every: int) -> list[Sample]:
         if not names:
             raise InputError(
                 f"{raw}/annotations: the {split} set is empty; trainval.txt needs at least 2 names and test.txt 1 "
-                "(of a folder of your own about a fifth of the names goes to test.txt): add samples"
+                "(of a folder of your own data.folder.test_share says how many): add samples, or change that share"
             )
     breeds = (raw / "annotations" / "list.txt").is_file()
     return [_sample(raw, name, split, breeds, own) for split in SPLITS for name in splits[split]]

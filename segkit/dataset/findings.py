@@ -33,7 +33,7 @@ class Packed:
     picture_digest: bytes = b""
     mask_digest: bytes = b""
     background: bool = False  # whether the mask has any
-    original: np.ndarray | None = None  # test set: the mask at its own size, uint8 (h, w)
+    original_mask: bytes = b""  # test set: the mask at its own size, as a PNG file
     fault: str | None = None
     key: str = "on_bad"
 
@@ -92,7 +92,8 @@ def refuse(left_out: Sequence[Packed], total: int, options: Preprocess) -> None:
         listed += f", … and {len(reasons) - LISTED:,} more, all in {path}"
     keys = {p.key for p in failures}
     settings = " and ".join(f"preprocess.{key} to {value}" for key, value in INSTEAD.items() if key in keys)
-    raise InputError(f"{len(failures)} of {total} samples cannot be used: {listed}; mend them, or set {settings}")
+    mend = "mend them" if all(p.sample.trimap for p in failures) else "mend them and run 'dvc repro -f download'"
+    raise InputError(f"{len(failures)} of {total} samples cannot be used: {listed}; {mend}, or set {settings}")
 
 
 def describe(summary: dict[str, Any]) -> str:

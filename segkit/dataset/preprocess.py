@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
+from PIL import Image
 
 from segkit.base.errors import InputError
 from segkit.base.files import atomic_folder, digest, write_csv, write_json
@@ -83,9 +84,10 @@ class _Split:
     def take(self, results: list[Packed]) -> None:
         """Add the next results; their masks at original size go to the disk, and none stays in memory."""
         for result in results:
-            if result.original is not None:
-                _add_array(self.original_masks, result.sample.name, result.original)
-                result.original = None
+            if result.original_mask:
+                # a ZipInfo of its own is of the year 1980, not of now
+                self.original_masks.writestr(zipfile.ZipInfo(f"{result.sample.name}.png"), result.original_mask)
+                result.original_mask = b""
         self.results += results
 
     def sort_out(self) -> None:
@@ -106,12 +108,11 @@ class _Split:
         self.masks.close()
 
 
-def _add_array(archive: zipfile.ZipFile, name: str, values: np.ndarray) -> None:
-    """Add an array to an ``.npz`` file, whose bytes nothing but its arrays decides."""
+def _as_png(mask: np.ndarray) -> bytes:
+    """A mask ``uint8 (h, w)`` as a PNG file, whose bytes nothing but its values decides."""
     content = io.BytesIO()
-    npy.write_array(content, values, allow_pickle=False)
-    # a ZipInfo of its own is of the year 1980, not of now
-    archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED, 1)
+    Image.fromarray(mask).save(content, format="PNG", compress_level=1)
+    return content.getvalue()
 
 
 def _refuse(splits: list[_Split], options: Preprocess) -> None:
@@ -120,7 +121,8 @@ def _refuse(splits: list[_Split], options: Preprocess) -> None:
     kept = [result for split in splits for result in split.kept]
     if kept and not any(result.background or result.sample.trimap for result in kept):
         raise InputError(
-            "data.folder.masks: no pixel of any mask is 0, which means background; save them with 0 for background"
+            "data.folder.masks: no pixel of any mask is 0, which means background; save them with 0 for background and "
+            "run 'dvc repro -f download'"
         )
     for split in splits:
         if not split.kept:
@@ -170,7 +172,7 @@ def _pack(split: _Split, row: int, options: Preprocess) -> Packed:
         picture_digest=_fingerprint(pixels),
         mask_digest=_fingerprint(values),
         background=trimap.getextrema()[1] != PET,
-        original=trimap_to_mask(trimap, options.border) if sample.split == "test" else None,
+        original_mask=_as_png(trimap_to_mask(trimap, options.border)) if sample.split == "test" else b"",
     )
 
 

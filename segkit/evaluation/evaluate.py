@@ -15,11 +15,12 @@ from torch import Tensor
 
 from segkit.base.errors import InputError
 from segkit.base.files import atomic_folder, write_csv, write_json
-from segkit.base.packed import Split, open_split, read_original_masks, read_samples, read_summary
+from segkit.base.packed import Split, open_split, read_samples, read_summary
 from segkit.base.params import Params
 from segkit.base.prefetch import run_ahead
 from segkit.base.progress import bar
 from segkit.base.workspace import Paths
+from segkit.evaluation.originals import read_original_masks
 from segkit.evaluation.pictures import write_overview, write_picture
 from segkit.evaluation.scores import iou_per_image, scores
 from segkit.models import heads
@@ -49,7 +50,7 @@ class TestSet:
     def original_masks(self, rows: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """The masks at their own sizes, ``uint8 (h, w)``: all, or those of ``rows``, in order."""
         chosen = self.rows if rows is None else [self.rows[row] for row in rows]
-        return read_original_masks(self.processed, [row["name"] for row in chosen])
+        return read_original_masks(self.processed, chosen)
 
 
 def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
@@ -114,11 +115,9 @@ def _refuse_strange(checkpoint: Checkpoint, name: str, paths: Paths) -> None:
 
 def _validation_loss(checkpoint: Checkpoint, path: Path) -> float:
     """The lowest validation loss of the training, for which the weights were kept."""
-    try:
-        loss = float(checkpoint.metadata["valid"]["loss"])
-    except (KeyError, TypeError, ValueError):
-        loss = math.nan
-    if not math.isfinite(loss):
+    valid = checkpoint.metadata.get("valid")
+    loss = valid.get("loss") if isinstance(valid, dict) else None
+    if not isinstance(loss, float) or not math.isfinite(loss):
         raise InputError(f"{path} does not say its validation loss; run 'dvc repro' to train it again")
     return loss
 

@@ -27,7 +27,7 @@ def results(metrics: Path = Path("metrics")) -> str:
     for name, scores in found.items():
         try:
             lines += _rows(name, scores)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             path = metrics / "scores" / f"{name}.json"
             raise InputError(f"{path} holds no scores ({brief(repr(error))}); run 'dvc repro'") from None
     return "\n".join([*lines, "", *_places(metrics, list(found))])

@@ -20,7 +20,7 @@ from segkit.base.errors import InputError
 from segkit.base.files import digest, write_json
 from segkit.base.interrupts import Interrupted, Stop
 from segkit.base.packed import Split, open_split, read_samples, read_summary
-from segkit.base.params import Params, Train, as_dict
+from segkit.base.params import Params, Train, as_dict, recipe_key
 from segkit.base.workspace import Paths, run_folder
 from segkit.models import build
 from segkit.models.checkpoint import save_checkpoint
@@ -68,11 +68,12 @@ def train(
     """
     paths, team = paths or Paths(), Team.current()
     recipe: Train = getattr(params, name).train
-    refuse_idle(recipe, team)
+    batch_key = recipe_key(params, name, "batch_size")
+    refuse_idle(recipe, team, batch_key)
     data = read_data(name, params, paths, device, team)
     engine = build_engine(name, params, device, team)
     smallest = min(stop - start for start, stop in data.batches.bounds)
-    refuse_lonely_values(engine.model, data.summary["size"], smallest)
+    refuse_lonely_values(engine.model, data.summary["size"], smallest, batch_key)
     metadata = describe(name, params, data, paths) | {"precision": engine.precision}
     with ExitStack() as stack:
         saved = saver = None
@@ -90,7 +91,7 @@ def train(
             with fit.logbook:
                 fit.run(data.batches, data.validation, data.normalizer)
         except NotFinite as fault:
-            raise InputError(_explain(fault, fit, metadata, paths)) from None
+            raise InputError(_explain(fault, fit, params, metadata, paths)) from None
         if not team.leads:
             return Trained()
         fit.logbook.write_timing(device, engine.precision, team.size)
@@ -107,7 +108,7 @@ def read_data(name: str, params: Params, paths: Paths, device: torch.device, tea
     training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
     normalizer = Normalizer.from_summary(params.preprocess.normalize, summary)
     plan = read_plan(paths.plan, len(training))
-    refuse_large_batch(recipe, len(plan))
+    refuse_large_batch(recipe, len(plan), recipe_key(params, name, "batch_size"))
     batches = TrainingBatches(
         resident(training, device),
         plan,
@@ -190,11 +191,14 @@ def _write(name: str, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
     )
 
 
-def _explain(fault: NotFinite, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
+def _explain(fault: NotFinite, fit: Fit, params: Params, metadata: dict[str, Any], paths: Paths) -> str:
     """One line about a loss that is not finite; the best weights so far are saved where it says."""
     names = [row["name"] for row in read_samples(paths.processed, fault.split)]
     listed = ", ".join(names[row] for row in fault.rows[:NAMED])
     more = f" and {len(fault.rows) - NAMED} more" if len(fault.rows) > NAMED else ""
+    advice = f"lower {recipe_key(params, fit.name, 'lr')}"
+    if fit.engine.precision != "fp32":
+        advice += f", or set {recipe_key(params, fit.name, 'precision')} to fp32"
     kept = "no epoch was finished before"
     if fit.stopping.best_weights:
         place = run_folder(fit.name) / "best.safetensors"
@@ -203,7 +207,7 @@ def _explain(fault: NotFinite, fit: Fit, metadata: dict[str, Any], paths: Paths)
             _save_best(place, fit.stopping, metadata)
     return (
         f"{fit.name}, epoch {fault.epoch + 1}, step {fault.step + 1} of {fault.split}: the loss is no longer finite, "
-        f"with the samples {listed}{more}; lower train.lr, or set train.precision to fp32; {kept}"
+        f"with the samples {listed}{more}; {advice}; {kept}"
     )
 
 
@@ -228,28 +232,29 @@ def describe(name: str, params: Params, data: TrainingData, paths: Paths) -> dic
     }
 
 
-def refuse_idle(recipe: Train, team: Team) -> None:
+def refuse_idle(recipe: Train, team: Team, key: str) -> None:
+    """Every process of a team needs a sample in each step: else InputError that names ``key``."""
     if recipe.batch_size < team.size:
         raise InputError(
-            f"train.batch_size: {recipe.batch_size} samples a step leave some of {team.size} processes nothing to do; "
+            f"{key}: {recipe.batch_size} samples a step leave some of {team.size} processes nothing to do; "
             "raise it, or lower runtime.devices"
         )
 
 
-def refuse_large_batch(recipe: Train, samples: int) -> None:
+def refuse_large_batch(recipe: Train, samples: int, key: str = "train.batch_size") -> None:
     """A batch that an epoch of so many samples cannot fill is not what was asked for: InputError."""
     if recipe.batch_size > samples:
-        raise InputError(
-            f"train.batch_size: {recipe.batch_size:,} is larger than the {samples:,} samples of an epoch; lower it"
-        )
+        raise InputError(f"{key}: {recipe.batch_size:,} is larger than the {samples:,} samples of an epoch; lower it")
 
 
-def refuse_lonely_values(model: nn.Module, size: tuple[int, int], smallest_batch: int) -> None:
+def refuse_lonely_values(
+    model: nn.Module, size: tuple[int, int], smallest_batch: int, key: str = "train.batch_size"
+) -> None:
     """Batch normalisation cannot train where the deepest layer has one pixel and the batch one sample: InputError."""
     one_pixel = max(size) <= model.stride and any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
     if one_pixel and smallest_batch == 1:
         raise InputError(
-            f"train.batch_size: a batch of 1 sample at {size[0]}x{size[1]} px leaves batch normalisation a single "
+            f"{key}: a batch of 1 sample at {size[0]}x{size[1]} px leaves batch normalisation a single "
             f"value; raise it to 2 or more, or raise preprocess.size above {model.stride}"
         )
 
@@ -261,8 +266,10 @@ def data_fingerprint(summary: dict[str, Any], plan: Path) -> str:
 
 
 def _fingerprint(metadata: dict[str, Any]) -> str:
-    """SHA-256 of all that decides a training's result: what its checkpoint says of itself, and the code."""
-    return hashlib.sha256(json.dumps(metadata | {"code": code_fingerprint()}, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of all that decides a training's weights: what its checkpoint says of itself, but for the threshold, and
+    the code."""
+    decisive = {key: value for key, value in metadata.items() if key != "threshold"} | {"code": code_fingerprint()}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def code_fingerprint() -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from segkit.base.command import run_command
 from segkit.base.errors import InputError
+from tests.tiny import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +107,68 @@ def test_a_machine_without_memory_is_2_too(capsys):
 def test_a_bug_of_ours_is_raised(error):
     with pytest.raises(type(error)):
         run_command("x", raising(error))
+
+
+PRINTS = """
+import sys
+from segkit.base.command import run_command
+
+def work():
+    for number in range(20_000):
+        print("line", number)
+    print("on stderr", file=sys.stderr)
+    open("finished", "w").close()
+
+sys.exit(run_command("x", work))
+"""
+SAYS = """
+from segkit.base.command import run_command
+exit(run_command("x", lambda: print("{}")))
+"""
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_closed_pipe_is_no_fault_and_the_work_goes_on(tmp_path, lines):
+    command, pipes = [sys.executable, "-c", PRINTS], {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, **pipes) as process:
+        for _ in range(lines):
+            process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b"on stderr\n"
+        assert process.wait(timeout=60) == 0
+    assert (tmp_path / "finished").exists()
+
+
+def test_both_pipes_may_be_closed(tmp_path):
+    command, pipes = [sys.executable, "-c", PRINTS], {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, **pipes) as process:
+        process.stdout.close()
+        process.stderr.close()
+        assert process.wait(timeout=60) == 0
+    assert (tmp_path / "finished").exists()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_were_never_open_are_no_fault(tmp_path, closed):
+    (tmp_path / "x.py").write_text(PRINTS)
+    command = f"'{sys.executable}' x.py {closed}"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr and (tmp_path / "finished").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_output_to_a_full_disk_is_one_line(tmp_path):
+    (tmp_path / "x.py").write_text(SAYS.format("a"))
+    command = f"'{sys.executable}' x.py >/dev/full"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("x: ") and "No space left" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_fault(tmp_path):
+    (tmp_path / "x.py").write_text(SAYS.format("Gr\u00f6\u00dfe \u2026"), encoding="utf-8")
+    environment = ENVIRONMENT | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "x.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "Gr" in done.stdout

@@ -133,7 +133,7 @@ def test_json_is_read_back_as_it_was_written(tmp_path_factory, value):
 def test_csv_is_read_back_as_it_was_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("csv") / "x.csv"
     files.write_csv(path, ("name", "number"), rows)
-    assert files.read_csv(path) == [{"name": name, "number": str(number)} for name, number in rows]
+    assert list(files.csv_rows(path)) == [{"name": name, "number": str(number)} for name, number in rows]
     assert b"\r" not in path.read_bytes()
 
 

@@ -1,6 +1,8 @@
 """params.yaml: whole or refused, all faults at once, each in plain words with its full path."""
 
+import dataclasses
 import math
+from copy import deepcopy
 
 import pytest
 from hypothesis import given
@@ -281,3 +283,36 @@ def test_an_edit_of_a_declared_parameter_is_refused(tmp_path, monkeypatch):
     for key in ("evaluate", "evaluate.threshold"):
         with pytest.raises(InputError, match=rf"{key} was edited while this stage ran"):
             params.refuse_edited(before, ("seed", key))
+
+
+def test_parameters_come_out_as_they_stand_in_the_file():
+    """base/ is declared by no stage, so it must not change a value: but for the two spellings of one, and each
+    network's recipe, which is the common one with its own keys in place."""
+    raw = changed({"unet.train": {"lr": 0.5, "loss": {"dice": 2.0}}, "preprocess.size": 48, "runtime.devices": "auto"})
+    expected = deepcopy(raw) | {"resnet34_unet": raw["resnet34_unet"] | {"train": raw["train"]}}
+    own = raw["train"] | {"lr": 0.5, "loss": raw["train"]["loss"] | {"dice": 2.0}}
+    expected |= {"unet": raw["unet"] | {"train": own}}
+    expected["preprocess"]["size"], expected["runtime"]["devices"] = (48, 48), 0
+    expected["data"]["oxford_pet"]["urls"] = tuple(raw["data"]["oxford_pet"]["urls"])
+    assert dataclasses.asdict(params.parse(raw)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"train.loss": 3, "unet.train": {"loss": {"dice": 1.0}}}, ["train.loss"]),
+        ({"train.loss.dice": -1.0, "unet.train": {"loss": {"dice": 1.0}}}, ["train.loss.dice"]),
+        ({"unet.train": {"loss": {"dice": -1.0}}}, ["unet.train.loss.dice"]),
+        ({"train.loss": {"cross_entropy": 0.0, "dice": 1.0}, "unet.train": {"loss": {"dice": 0.0}}},
+         ["unet.train.loss.cross_entropy"]),
+        ({"unet.train": {"loss": 3}}, ["unet.train.loss"]),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_section_that_is_overridden_in_part_is_named_once(changes, named):
+    assert [fault.partition(": ")[0] for fault in faults(changed(changes))] == named
+
+
+def test_advice_names_the_key_that_counts():
+    parsed = params.parse(changed({"unet.train": {"lr": 0.5}}))
+    assert params.recipe_key(parsed, "unet", "lr") == "unet.train.lr"
+    assert params.recipe_key(parsed, "resnet34_unet", "lr") == "train.lr"

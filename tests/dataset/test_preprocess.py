@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from segkit.base.errors import InputError
-from segkit.base.files import digest, read_csv
+from segkit.base.files import csv_rows, digest
 from segkit.base.packed import SAMPLE_COLUMNS, open_split, read_samples, read_summary
 from segkit.dataset.preprocess import IMAGENET, _bounded_map, preprocess
 from tests.tiny import RawSet, options, pet
@@ -58,7 +58,7 @@ def test_the_arrays_hold_what_pillow_makes_of_each_sample_in_order(raw, tmp_path
 
 def test_samples_csv_names_each_row_with_its_breed_and_original_size(raw, tmp_path):
     preprocess(raw.folder, tmp_path / "out", options(SIZE))
-    assert tuple(read_csv(tmp_path / "out" / "samples.csv")[0]) == SAMPLE_COLUMNS
+    assert tuple(next(csv_rows(tmp_path / "out" / "samples.csv"))) == SAMPLE_COLUMNS
     for split, names in expected_names(raw).items():
         rows = read_samples(tmp_path / "out", split)
         assert [row["name"] for row in rows] == names
@@ -70,7 +70,7 @@ def test_samples_csv_names_each_row_with_its_breed_and_original_size(raw, tmp_pa
 def test_the_files_are_those_of_the_contract_and_nothing_else(raw, tmp_path):
     preprocess(raw.folder, tmp_path / "out", options(SIZE))
     arrays = {f"{split}/{kind}.npy" for split in SPLITS for kind in ("images", "masks")}
-    assert files(tmp_path / "out").keys() == arrays | {"samples.csv", "summary.json", "test/original_masks.npz"}
+    assert files(tmp_path / "out").keys() == arrays | {"samples.csv", "summary.json", "test/original_masks.zip"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
 
 

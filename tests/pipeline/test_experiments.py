@@ -19,7 +19,8 @@ from tests.pipeline.workspace import Workspace, checkpoint_metadata, stages_run
 
 pytestmark = pytest.mark.slow
 
-README = ROOT / "README.md"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+(COMPARISON,) = re.findall(r"^\$ dvc (exp show --only-changed .*)$", README, re.MULTILINE)
 QUEUE_PATIENCE = 900  # seconds
 
 
@@ -61,7 +62,14 @@ def slower(lab: Workspace) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def wider(lab: Workspace, slower: Experiment) -> Experiment:
+def tables(lab: Workspace, slower: Experiment) -> dict[str, str]:
+    """What the commands of the README print after its first experiment."""
+    commands = ("metrics show", "metrics diff", "exp show --csv", COMPARISON)
+    return {command: lab.dvc(*shlex.split(command)).stdout for command in commands}
+
+
+@pytest.fixture(scope="module")
+def wider(lab: Workspace, slower: Experiment, tables: dict[str, str]) -> Experiment:
     return experiment(lab, "wider", "unet.width=8")
 
 
@@ -159,21 +167,17 @@ def test_metrics_diff_compares_both_models(lab: Workspace, slower: Experiment):
         assert change["diff"] == pytest.approx(change["new"] - change["old"])
 
 
-def test_the_tables_fit_a_screen(lab: Workspace, slower: Experiment):
-    shown = lab.dvc("metrics", "show", "slower").stdout
-    assert max(map(len, shown.splitlines())) <= 100
-    _, *rows = lab.dvc("metrics", "diff", "main", "slower").stdout.splitlines()
+def test_the_tables_fit_a_screen(tables: dict[str, str]):
+    assert max(map(len, tables["metrics show"].splitlines())) <= 100
+    _, *rows = tables["metrics diff"].splitlines()
     assert 0 < len(rows) <= 10 and max(map(len, rows)) <= 100
-    (columns, *_) = csv.reader(lab.dvc("exp", "show", "--csv").stdout.splitlines())
+    (columns, *_) = csv.reader(tables["exp show --csv"].splitlines())
     assert len(columns) <= 75
     assert {f"metrics/{name}.json:dice" for name in MODEL_NAMES} <= set(columns)
 
 
-def test_the_comparison_of_the_readme_shows_the_dice_of_both_networks_in_140_characters(
-    lab: Workspace, slower: Experiment
-):
-    (command,) = set(re.findall(r"^dvc (exp show --only-changed .*?)(?:  #.*)?$", README.read_text(), re.MULTILINE))
-    table = lab.dvc(*shlex.split(command)).stdout
+def test_the_comparison_of_the_readme_shows_the_dice_of_both_networks_in_140_characters(tables: dict[str, str]):
+    table = tables[COMPARISON]
     assert max(map(len, table.splitlines())) <= 140
     assert "[slower]" in table and "train.lr" in table
     assert all(f"metrics/{name}.json:dice " in table for name in MODEL_NAMES)

@@ -36,3 +36,11 @@ def test_a_clone_without_any_data_shows_the_numbers(private: Workspace, clone: W
     assert len(shown[0][""]["data"]) == 2
     (baseline, *_) = json.loads(clone.dvc("exp", "show", "--json").stdout)
     assert len(baseline["data"]["metrics"]) == 2
+
+
+def test_a_clone_that_converts_line_ends_has_the_same_code(private: Workspace, tmp_path: Path):
+    """DVC hashes bytes: with ``core.autocrlf=true`` all code would count as changed, but for .gitattributes."""
+    private.git("clone", "--quiet", "--config", "core.autocrlf=true", ".", str(tmp_path / "clone"))
+    paths = private.git("ls-files", "dvc.yaml", "params.yaml", "segkit", "stages", "metrics/*.json").splitlines()
+    assert len(paths) > 60
+    assert [path for path in paths if digest(tmp_path / "clone" / path) != digest(private.root / path)] == []

@@ -48,8 +48,16 @@ def edited(path: Path) -> Iterator[None]:
         path.write_bytes(before)
 
 
-def stale(root: Path) -> set[str]:
-    with Repo(str(root)) as repo:
+def enter(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work there as its commands do."""
+    for name, value in workspace.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(workspace.root)
+
+
+def stale() -> set[str]:
+    """The stages that ``dvc status`` names."""
+    with Repo() as repo:
         return set(repo.status())
 
 
@@ -61,24 +69,22 @@ def test_every_room_is_in_the_table():
 
 
 def test_an_edit_makes_stale_exactly_the_stages_of_the_table(private: Workspace, monkeypatch: pytest.MonkeyPatch):
-    for name, value in private.env.items():
-        monkeypatch.setenv(name, value)
-    assert stale(private.root) == set()
+    enter(private, monkeypatch)
+    assert stale() == set()
     found = {}
     for room in STALE:
         with edited(first_file(private.root, room)):
-            found[room] = stale(private.root)
+            found[room] = stale()
     assert found == STALE
 
 
 def test_an_edit_of_a_script_makes_its_own_stages_stale(private: Workspace, monkeypatch: pytest.MonkeyPatch):
-    for name, value in private.env.items():
-        monkeypatch.setenv(name, value)
+    enter(private, monkeypatch)
     stages = declared(ROOT)
     for path in sorted((private.root / "stages").glob("*.py")):
         with edited(path):
             script = f"stages/{path.name}"
-            assert stale(private.root) == {name for name, stage in stages.items() if script in stage.deps}, script
+            assert stale() == {name for name, stage in stages.items() if script in stage.deps}, script
 
 
 @pytest.mark.slow

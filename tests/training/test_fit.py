@@ -1,6 +1,7 @@
 """A training that is interrupted anywhere and run again ends as if nothing had happened, to the bit."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from segkit.base.errors import InputError
 from segkit.base.files import digest
 from segkit.base.interrupts import Interrupted, Stop
+from segkit.models.checkpoint import load_checkpoint
 from segkit.training import launch, run
 from segkit.training.loop import Engine
 from segkit.training.state import SavedState
@@ -116,6 +118,33 @@ def test_the_line_says_where_it_was_and_the_next_run_where_it_goes_on(project, m
 def test_saves_within_an_epoch_change_nothing(project, undisturbed, monkeypatch):
     launch.train("unet", params(runtime__save_every_seconds=1e-6))
     assert written(project, "unet") == undisturbed("unet", monkeypatch)
+
+
+def test_a_schedule_needs_no_state_and_curves_are_there_at_every_epoch(project, monkeypatch):
+    """Interrupted in its second epoch, with a learning rate that moves at every step."""
+    changes = {"train__schedule": "cosine", "train__loss": {"cross_entropy": 1.0, "dice": 0.5}}
+    launch.train("unet", params(**changes))
+    expected, curves = written(project, "unet"), project / "metrics/curves/unet.csv"
+    rows = curves.read_text().splitlines(keepends=True)
+    rates = [float(row.split(",")[-1]) for row in rows[1:]]
+    assert rates == sorted(rates, reverse=True) and rates[-1] < 0.1 * rates[0]
+    for path in ("models", "metrics"):
+        shutil.rmtree(project / path)
+    interrupted_at(STEPS + VALID_STEPS + 5, "unet", monkeypatch, **changes)
+    assert curves.read_text() == "".join(rows[:2])
+    curves.unlink()  # as DVC does
+    interrupted_at(1, "unet", monkeypatch, **changes)
+    assert curves.read_text() == "".join(rows[:2])
+    launch.train("unet", params(**changes))
+    assert written(project, "unet") == expected
+
+
+def test_the_threshold_decides_no_weight_so_a_changed_one_finds_the_state(project, monkeypatch, capsys):
+    interrupted_at(8, "unet", monkeypatch)
+    capsys.readouterr()
+    launch.train("unet", params(evaluate__threshold=0.4))
+    assert "; goes on in epoch " in capsys.readouterr().out
+    assert load_checkpoint(project / "models/unet.safetensors").metadata["threshold"] == 0.4
 
 
 @pytest.mark.parametrize("changes", [{"train__lr": 0.02}, {"seed": 1}, {"unet__width": 8}, {"train__epochs": 4}])
