@@ -62,7 +62,7 @@ setup: ## build .venv from requirements.lock (PYTHON=... names the Python to use
 	fi; \
 	echo $$$$ >.venv/.installing && rm -f .venv/.set-up || exit 1; \
 	echo "Installing requirements.lock: the first time some minutes and about 6 GB"; \
-	.venv/bin/python -m pip --require-virtualenv --disable-pip-version-check --no-input install -qq -r requirements.lock \
+	.venv/bin/python -m pip --require-virtualenv --disable-pip-version-check --no-input install --no-compile -qq -r requirements.lock \
 		|| { echo "error: pip could not install requirements.lock; see above, then run the same command again" >&2; exit 1; }; \
 	why=$$(.venv/bin/python -c 'import torch, torchvision' 2>&1) || { \
 		echo "error: torch and torchvision do not load ($$(printf '%s\n' "$$why" | tail -n 1)); if another build of torch was mixed in (pip.conf, PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL), turn that off and run make setup again" >&2; exit 1; }; \

@@ -25,6 +25,6 @@ def read_original_masks(processed: Path, rows: Sequence[dict[str, Any]]) -> Iter
                 with Image.open(io.BytesIO(archive.read(f"{row['name']}.png")), formats=("PNG",)) as image:
                     if (image.mode, *image.size) != ("L", row["width"], row["height"]):
                         raise ValueError(f"{row['name']} is {image.mode} {image.width}x{image.height}")
-                    yield np.asarray(image)
+                    yield np.array(image)  # a copy, which torch may take as it is
     except Exception as error:  # of a damaged file, zipfile and Pillow raise nearly anything
         raise InputError(f"{path} cannot be used ({brief(repr(error))}); {MEND}") from None
