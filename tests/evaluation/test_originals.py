@@ -53,7 +53,7 @@ def test_what_the_rows_do_not_say_is_refused(packed, change):
 @many
 @given(st.data())
 def test_a_damaged_file_is_refused_or_read(packed, tmp_path_factory, data):
-    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder = tmp_path_factory.getbasetemp() / "damaged-originals"
     (folder / "test").mkdir(parents=True, exist_ok=True)
     content = bytearray((packed[1] / "test/original_masks.zip").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):

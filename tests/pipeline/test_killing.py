@@ -47,7 +47,7 @@ def wait_for(process: subprocess.Popen, start: str) -> str:
 def test_killed_stages_end_as_if_nothing_had_happened(tree: Workspace):
     """A little of what ``python -m tests.pipeline.killing`` does."""
     tree.edit(EDITS)
-    for job in JOBS[:-1]:  # of two evaluations one will do
+    for job in (job for job in JOBS if job.model != "resnet34_unet"):  # the long one kills both networks
         kills = 4 if job == UNET else 1
         report = disturb(tree, job, kills, random.Random(job.name), most_in_a_row=kills)
         assert not report.different, report.line()

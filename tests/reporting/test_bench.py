@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from segkit.base.errors import InputError
+from segkit.reporting import bench
 from segkit.reporting.bench import Plan, describe, measure
 from tests.tiny import ROOT, changed, small_params
 
@@ -75,7 +76,8 @@ def test_the_command_writes_json(tmp_path):
     assert "unet, time by operator" in done.stdout and "convolution_backward" in done.stdout
 
 
-def test_pretrained_weights_are_not_fetched_for_a_measurement():
+def test_pretrained_weights_are_not_fetched_for_a_measurement(monkeypatch):
+    monkeypatch.setattr(bench, "ROUNDS", 1)
     params = small_params(train__batch_size=2)
     params = replace(params, resnet34_unet=replace(params.resnet34_unet, pretrained=True))
     assert measure("resnet34_unet", params, Plan((32, 32), 2, 0.01))["compute_images_per_second"] > 0

@@ -110,6 +110,8 @@ def test_what_has_no_partner_or_cannot_be_read_is_reported_by_preprocess(own, tm
         preprocess(own.target, tmp_path / "out", options())
     for reason in ("n3 (picture: no such file)", "n4 (mask: no such file)", "n5 (mask: the file is empty)"):
         assert reason in str(caught.value)
+    # DVC does not watch the folder, so mending alone would not help
+    assert str(caught.value).endswith("; mend them and run 'dvc repro -f download', or set preprocess.on_bad to skip")
 
 
 def test_jpeg_masks_are_refused(own):

@@ -84,8 +84,12 @@ def interrupted_at(forward: int, name: str, monkeypatch, **changes) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["unet", "resnet34_unet"])
-@pytest.mark.parametrize("forward", [1, 3, STEPS, STEPS + VALID_STEPS, STEPS + 5, 2 * STEPS + 4])
+MOMENTS = [1, 3, STEPS, STEPS + VALID_STEPS, STEPS + 5, 2 * STEPS + 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "forward"), [*(("unet", moment) for moment in MOMENTS), ("resnet34_unet", 3), ("resnet34_unet", STEPS + 5)]
+)
 def test_it_goes_on_and_ends_the_same(project, undisturbed, name, forward, monkeypatch, capsys):
     expected = undisturbed(name, monkeypatch)
     line = interrupted_at(forward, name, monkeypatch)

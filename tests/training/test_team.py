@@ -98,8 +98,9 @@ def one_step(team: Team, name: str, architecture: dict, images: torch.Tensor, ma
     return {"train": means, "valid": learner.means(learner.validate([batch])), "gradients": gradients}
 
 
-@pytest.mark.parametrize(("name", "architecture"), [("unet", {"width": 4}), ("resnet34_unet", {})])
-@pytest.mark.parametrize("count", [5, 2])
+@pytest.mark.parametrize(
+    ("name", "architecture", "count"), [("unet", {"width": 4}, 5), ("unet", {"width": 4}, 2), ("resnet34_unet", {}, 5)]
+)
 def test_the_gradients_of_three_processes_are_those_of_one(name, architecture, count, tmp_path):
     """Parts of different sizes, one of them empty, and ignored pixels that lie unevenly."""
     images = torch.randn(count, 3, 64, 64, dtype=torch.float64)
