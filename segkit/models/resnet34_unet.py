@@ -112,7 +112,7 @@ def imagenet_weights() -> dict[str, Tensor]:
     path = _cached()
     prefix = path.stem.rsplit("-", 1)[-1]
     if not path.is_file():
-        _download(path)
+        _download(path, prefix)
     content = path.read_bytes()
     if not hashlib.sha256(content).hexdigest().startswith(prefix):
         reason = f"its SHA-256 does not begin with {prefix}"
@@ -131,15 +131,17 @@ def _cached() -> Path:
     return Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
 
 
-def _download(path: Path) -> None:
+def _download(path: Path, prefix: str) -> None:
+    """Into torch's cache, which others trust: only whole and with the right hash."""
     try:
         with urllib.request.urlopen(IMAGENET_URL, timeout=TIMEOUT) as response:
-            total = int(response.headers.get("Content-Length") or 0) or None
+            total, checksum = int(response.headers.get("Content-Length") or 0) or None, hashlib.sha256()
             with atomic_write(path) as file, bar(label=path.name, total=total, unit="B", unit_scale=True) as progress:
                 while piece := response.read(2**20):
+                    checksum.update(piece)
                     progress.update(file.write(piece))
-                if total and file.tell() != total:
-                    raise OSError(f"{file.tell():,} of {total:,} bytes came")
+                if not checksum.hexdigest().startswith(prefix):
+                    raise ValueError(f"{file.tell():,} bytes came, whose SHA-256 does not begin with {prefix}")
     except (OSError, ValueError, HTTPException) as error:
         raise InputError(
             f"{_SETTING}: ImageNet weights not available ({brief(error, 200) or repr(error)}); put the file from "

@@ -131,7 +131,7 @@ def _writer(folder: Path):
 
 
 def _as_rgb(mask: np.ndarray) -> np.ndarray:
-    """0, 1, 255 as black, white and grey."""
+    """0, 1, 255 as black, white and grey; without ``segkit.figures``, so that no training depends on it."""
     shades = np.zeros(256, np.uint8)
     shades[[FOREGROUND, IGNORED]] = 255, 128
     return np.repeat(shades[mask][..., None], 3, axis=2)

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import socket
+from typing import ClassVar
 from urllib.error import URLError
 
 import pytest
@@ -27,7 +28,7 @@ def cache(tmp_path, monkeypatch):
     def unreachable(*_, **__):
         raise URLError("Name or service not known")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
     yield tmp_path / "checkpoints"
     torch.hub.set_dir(before)
 
@@ -111,6 +112,34 @@ def test_the_loaded_encoder_computes_what_torchvision_computes(put):
             features = stage(features)
         pooled = features.mean((2, 3))
         torch.testing.assert_close(trunk.fc(pooled), trunk(images), atol=1e-4, rtol=1e-4)
+
+
+class Response(io.BytesIO):
+    """What a server answers."""
+
+    headers: ClassVar = {}
+
+
+def test_a_download_is_cached_once_its_hash_is_right(cache, put, monkeypatch):
+    content = pickled(weights(5))
+    put(content).unlink()  # the address now asks for these digits
+    asked = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: asked.append(timeout) or Response(content))
+    model = build("resnet34_unet")
+    for _ in range(2):
+        model.load_imagenet_encoder()
+    assert asked == [resnet34_unet.TIMEOUT]
+    assert [path.read_bytes() for path in cache.iterdir()] == [content]
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"<html>sign in</html>", lambda content: content[:-1]])
+def test_a_download_that_is_not_the_file_is_refused_and_not_cached(cache, put, monkeypatch, capsys, damage):
+    """torch.hub would take it from there without a look."""
+    content = pickled(weights(5))
+    put(content).unlink()
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Response(damage(content)))
+    assert f"ImageNet weights not available ({len(damage(content)):,} bytes came, whose SHA-256" in refusal(capsys)
+    assert list(cache.iterdir()) == []
 
 
 def test_an_unreachable_network_says_where_to_put_the_file(cache, capsys):
