@@ -5,7 +5,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from segkit.base import params as parameters
 from segkit.base.files import write_json
 from segkit.base.packed import open_split, read_summary
 from segkit.base.params import Params
-from segkit.base.schema import Size
 from segkit.base.workspace import cores
 from segkit.dataset.catalog import Sample, read_catalog
 from segkit.dataset.preprocess import preprocess
@@ -40,7 +39,7 @@ class Project:
         training = open_split(self.folder / "processed", "train")
         return TrainingBatches(
             training,
-            read_plan(self.folder / "augmented" / "plan.csv", len(training)),
+            read_plan(self.folder / "augmented" / "plan.csv", len(training), self.params.augment),
             self.params.augment.combine,
             self.normalizer,
             seed=self.params.seed,
@@ -58,16 +57,11 @@ class Project:
 def params_at(size: int, lr: float | None = None) -> Params:
     """``params.yaml`` with another picture size and, where given, learning rate; on the CPU, as what it is compared
     with, and without downloaded weights."""
-    params = parameters.load()
-    encoder = replace(params.resnet34_unet, pretrained=False)
-    params = replace(params, runtime=replace(params.runtime, device="cpu"), resnet34_unet=encoder)
-    preprocess_options = replace(params.preprocess, size=Size((size, size)))
-    models = {
-        name: replace(section, train=replace(section.train, lr=lr or section.train.lr))
-        for name in parameters.MODEL_NAMES
-        if (section := getattr(params, name))
-    }
-    return replace(params, preprocess=preprocess_options, **models)
+    raw = parameters.load().model_dump()
+    raw["preprocess"]["size"], raw["runtime"]["device"], raw["resnet34_unet"]["pretrained"] = size, "cpu", False
+    for name in parameters.MODEL_NAMES:
+        raw[name]["train"]["lr"] = lr or raw[name]["train"]["lr"]
+    return Params(**raw)
 
 
 def training_samples(raw: Path, params: Params) -> list[Sample]:

@@ -14,7 +14,6 @@ import resource
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ import numpy as np
 from benchmarks.common import make_engine, median, params_at, report, seconds
 from segkit.augment.plan import make_plan
 from segkit.base.command import run_command
-from segkit.base.packed import open_split
+from segkit.base.packed import Rows, Split
 from segkit.models.normalize import Normalizer
 from segkit.training.batches import TrainingBatches
 from segkit.training.logbook import peak_memory
@@ -46,10 +45,10 @@ def write_noise(folder: Path, samples: int, size: int) -> None:
 def epoch(folder: Path, factor: int, samples: int, size: int, limit: int) -> tuple[float, int]:
     """Seconds of one epoch over the first ``factor * samples`` pictures, and the peak of resident memory in bytes."""
     params = params_at(size)
-    params = replace(params, unet=replace(params.unet, width=2))
+    params = params.model_copy(update={"unet": params.unet.model_copy(update={"width": 2})})
     engine = make_engine("unet", params)
-    split = open_split(folder, "train")
-    plan = make_plan(factor * samples, replace(params.augment, n_aug=0, type="combine"))
+    split = Split(*(Rows(folder / "train" / f"{name}.npy") for name in ("images", "masks")))
+    plan = make_plan(factor * samples, params.augment.model_copy(update={"n_aug": 0, "type": "combine"}))
     plan.transforms[::2] = 1  # half of the samples are transformed, as with n_aug: 1
     batches = TrainingBatches(
         split,

@@ -8,7 +8,6 @@ The test pictures are packed twice, decoded whole and as preprocess does, and th
 import argparse
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from benchmarks.common import params_at, report
 from benchmarks.preprocess_speed import whole
 from segkit.base.command import run_command
 from segkit.base.packed import open_split
-from segkit.base.schema import Size
 from segkit.dataset import preprocess as preprocessing
 from segkit.evaluation.evaluate import score_split
 from segkit.evaluation.scores import scores
@@ -37,8 +35,8 @@ def main() -> int:
     def work() -> None:
         checkpoint = load_checkpoint(options.checkpoint)
         height, width = checkpoint.metadata["input_size"]
-        size, border = Size((height, width)), checkpoint.metadata["border"]
-        settings = replace(params_at(height).preprocess, size=size, border=border)
+        size, border = (height, width), checkpoint.metadata["border"]
+        settings = params_at(height).preprocess.model_copy(update={"size": size, "border": border})
         predictor = Predictor(checkpoint, torch.device("cpu"))
         reduced, found, packed = preprocessing.read_pair, {}, {}
         with tempfile.TemporaryDirectory() as folder:

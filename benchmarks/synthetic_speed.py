@@ -27,7 +27,7 @@ def rates(options: Synthetic, repeats: int) -> list[tuple[float, float]]:
     """Pictures a second of (processor time, wall time) in one process for each repeat, after a warm-up."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        warm_up = Synthetic(20, options.test_share, options.min_side, options.max_side)
+        warm_up = options.model_copy(update={"samples": 20})
         synthetic.write(Path(folder) / "warm-up", warm_up, seed=1, workers=1)
         for repeat in range(repeats):
             busy, wall = time.process_time(), time.perf_counter()
@@ -47,7 +47,9 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def work() -> None:
-        options = Synthetic(arguments.samples, 0.25, arguments.min_side, arguments.max_side)
+        options = Synthetic(
+            samples=arguments.samples, test_share=0.25, min_side=arguments.min_side, max_side=arguments.max_side
+        )
         found = rates(options, arguments.repeats)
         result = {
             "images_per_second_per_core": round(max(busy for busy, _ in found), 1),

@@ -6,7 +6,7 @@ from segkit.base.stage import argument, run_stage
 
 def keys(name: str) -> tuple[str, ...]:
     """The parameters that the network's training depends on."""
-    return ("seed", "preprocess.normalize", "augment.combine", "train", name)
+    return ("seed", "preprocess.normalize", "augment", "train", name)
 
 
 def run(name: str) -> None:

@@ -10,7 +10,7 @@ from tests.tiny import ROOT
 SOURCES = sorted(path for folder in ("segkit", "stages", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 RUNNERS = {"eval", "exec", "compile", "__import__"}
-SAFE_LOADERS = {"SafeLoader", "CSafeLoader", "_Composer"}  # the last is segkit.base.schema's, made of the first
+SAFE_LOADERS = {"SafeLoader", "CSafeLoader", "_Loader"}  # the last is segkit.base.yaml_file's, made of the first
 
 
 def faults(source: str) -> list[str]:

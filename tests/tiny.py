@@ -1,7 +1,6 @@
 """Parameters and data sets small enough for a test, drawn from numbers; nothing is read but params.yaml."""
 
 from copy import deepcopy
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,7 @@ def options(size: tuple[int, int] = (32, 32), **changes: Any) -> Preprocess:
         "on_empty": "fail",
         "on_duplicate": "report",
     }
-    return Preprocess(size=params.Size(size), **defaults | changes)
+    return Preprocess(size=size, **defaults | changes)
 
 
 COMBINE = Combine(flip=0.5, rotation=10.0, shift=0.03, light=0.2, light_probability=0.5)
@@ -102,7 +101,7 @@ COMBINE = Combine(flip=0.5, rotation=10.0, shift=0.03, light=0.2, light_probabil
 
 def augmentation(kind: str, n_aug: int, **changes: float) -> Augment:
     """The ``augment`` section."""
-    return Augment(kind, n_aug, replace(COMBINE, **changes))
+    return Augment(type=kind, n_aug=n_aug, combine=COMBINE.model_copy(update=changes))
 
 
 def engine(model: nn.Module, optimizer: torch.optim.Optimizer | None = None, **changes: Any) -> Engine:

@@ -4,9 +4,9 @@ Draws are stateless: order and transforms of an epoch are functions of (seed, ep
 counter-based generator, so resuming needs no generator state and no worker can change what is drawn.
 """
 
-import csv
 import zlib
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,13 @@ import numpy as np
 from segkit.augment import transforms
 from segkit.augment.transforms import Recolour
 from segkit.base.errors import InputError
-from segkit.base.files import csv_rows, write_csv
+from segkit.base.files import atomic_write
 from segkit.base.params import Augment, Combine
 
-COLUMNS = ("row", "source_row", "transform")
 TRANSFORMS = ("none", "combine", "flip_horizontal", "flip_vertical")
 FLIPS = ("flip_horizontal", "flip_vertical")
 # of augment.combine; the other keys belong to one of these
-RANDOM_TRANSFORMS = tuple(field.name for field in fields(Combine) if not field.name.endswith("_probability"))
+RANDOM_TRANSFORMS = tuple(name for name in Combine.model_fields if not name.endswith("_probability"))
 NUMBERS = 4  # random numbers that each transform has for a sample
 
 
@@ -54,12 +53,7 @@ class Draws:
 
 
 def make_plan(samples: int, options: Augment) -> Plan:
-    """The originals, then ``n_aug`` copies of all of them: (1 + n_aug)·``samples`` rows.
-
-    Raises InputError for a third flip, which would repeat one of the first two.
-    """
-    if options.type == "flip" and options.n_aug > len(FLIPS):
-        raise InputError(f"augment.n_aug: flip makes at most 2 copies, not {options.n_aug}")
+    """The originals, then ``n_aug`` copies of all of them: (1 + n_aug)·``samples`` rows."""
     names = FLIPS if options.type == "flip" else ("combine",) * options.n_aug
     kinds = [TRANSFORMS.index(name) for name in ("none", *names[: options.n_aug])]
     return Plan(np.tile(np.arange(samples), len(kinds)), np.repeat(kinds, samples))
@@ -67,22 +61,27 @@ def make_plan(samples: int, options: Augment) -> Plan:
 
 def write_plan(path: Path, plan: Plan) -> None:
     """Write the plan as a CSV that a person can read."""
-    names = (TRANSFORMS[transform] for transform in plan.transforms)
-    write_csv(path, COLUMNS, zip(range(len(plan)), plan.source_rows.tolist(), names, strict=True))
+    with atomic_write(path, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(_lines(plan))
 
 
-def read_plan(path: Path, samples: int) -> Plan:
-    """Read a plan; raises InputError where it is missing, empty, cut, or names rows or transforms there are not."""
+def read_plan(path: Path, samples: int, options: Augment) -> Plan:
+    """The plan for ``samples`` training images; raises InputError unless ``path`` holds exactly that plan."""
     if not path.is_file():
         raise InputError(f"{path} is missing; run 'dvc repro augment', or fetch it with 'dvc pull'")
-    try:
-        pairs = ((int(row["source_row"]), TRANSFORMS.index(row["transform"])) for row in csv_rows(path))
-        plan = Plan(*np.ascontiguousarray(np.fromiter(pairs, np.dtype((np.int64, 2))).T))
-    except (KeyError, ValueError, TypeError, OverflowError, csv.Error) as error:
-        raise InputError(f"{path} is no training plan ({error}); run 'dvc repro -f augment'") from None
-    if not len(plan) or len(plan) % max(1, samples) or plan.source_rows.min() < 0 or plan.source_rows.max() >= samples:
-        raise InputError(f"{path} does not fit a training set of {samples} samples; run 'dvc repro -f augment'")
+    plan = make_plan(samples, options)
+    if path.read_bytes() != "".join(_lines(plan)).encode():
+        raise InputError(
+            f"{path} is not the plan for {samples:,} training samples with augment as in params.yaml; run 'dvc repro "
+            "augment'"
+        )
     return plan
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    yield "row,source_row,transform\n"
+    for row, (source, transform) in enumerate(zip(plan.source_rows.tolist(), plan.transforms.tolist(), strict=True)):
+        yield f"{row},{source},{TRANSFORMS[transform]}\n"
 
 
 def draw(plan: Plan, combine: Combine, size: tuple[int, int], seed: int, epoch: int) -> Draws:

@@ -1,34 +1,39 @@
-"""One writer at a time: a lock that ends with the process that holds it."""
+"""One process at a time: a lock that ends with the process that holds it."""
 
-import fcntl
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from segkit.base.errors import InputError
 
 
 @contextmanager
 def hold(path: Path, what: str, patience: float = 0.2) -> Iterator[None]:
-    """Hold the lock file ``path`` while the block runs.
+    """Hold the lock file ``path`` while the block runs; ``what`` names the work in messages.
 
-    what: names the work for another process that comes meanwhile; it gets InputError with the holder's process
-    number after ``patience`` seconds, for the holder may be ``is_held``, which only looks. The kernel gives the lock
-    (``flock``) back when its holder ends, however it ends, so none is left over.
+    Raises InputError with the holder's process number where another process holds it for ``patience`` seconds (the
+    holder may be ``is_held``, which only looks). The kernel releases the lock (``flock``) when its holder ends, however
+    it ends. The file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path, what, patience) as file:
-        file.truncate(0)
-        file.write(f"{os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    lock = FileLock(path, timeout=patience, poll_interval=0.02)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = path.read_text(encoding="utf-8", errors="replace") or "unknown"
+        raise InputError(
+            f"process {holder} is already running {what}; wait for it, or stop it with 'kill {holder.split()[0]}' (its "
+            "progress is kept), then run the same command again"
+        ) from None
+    try:
+        path.write_text(f"{os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
 
 
 def is_held(path: Path) -> bool:
@@ -38,32 +43,3 @@ def is_held(path: Path) -> bool:
             return False
     except InputError:
         return True
-
-
-def _locked(path: Path, what: str, patience: float) -> IO[str]:
-    deadline = time.monotonic() + patience
-    while True:
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed by the caller)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read() or "unknown"
-            file.close()
-            if time.monotonic() < deadline:
-                time.sleep(patience / 10)
-                continue
-            raise InputError(
-                f"process {holder} is at work on {what}; wait until it has ended, or end it with "
-                f"'kill {holder.split()[0]}' (it keeps what it has done), then run the same command again"
-            ) from None
-        if _is_still(path, file):
-            return file
-        file.close()  # its holder removed it between our two calls
-
-
-def _is_still(path: Path, file: IO[str]) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False

@@ -1,69 +1,76 @@
 """The typed view of params.yaml: read once, checked as a whole, frozen.
 
-Every hyperparameter stands in params.yaml, so no key has a hidden default here. All faults are reported
-together, each with its full path, and an unknown key with the nearest valid name.
+Every hyperparameter is in params.yaml, so no key has a hidden default here. All faults are reported together, each with
+its full path, and an unknown key with the nearest valid name.
 
 A network, a source, a loss term, a learning-rate schedule, an optimizer and a random transform are registered here and
 nowhere else: the name of its key (or one of the names its key allows) is the name of its module or function.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, Self
 
-from segkit.base.errors import InputError
-from segkit.base.schema import Count, Matching, Size, Within, read, read_text, read_yaml
+from pydantic import (
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
-MAX_FAULTS = 20  # named in one message
+from segkit.base.errors import InputError, brief
+from segkit.base.validation import FROM_LIST, MAX_FAULTS, Section, Size, Text, require, validate
+from segkit.base.yaml_file import read_yaml
 
-PositiveInt = Annotated[int, Within(low=1, high=2**31 - 1)]
-Seed = Annotated[int, Within(low=0, high=2**63 - 1)]
-Width = Annotated[int, Within(low=1, high=1024)]
-Share = Annotated[float, Within(above=0, high=0.9)]
-Probability = Annotated[float, Within(low=0, high=1)]
-Weight = Annotated[float, Within(low=0, high=1000)]
-Threshold = Annotated[float, Within(above=0, high=1)]
+
+def _devices(value: object) -> object:
+    valid = value == "auto" or (type(value) is int and 1 <= value <= 1024)
+    return require(valid, value, f"must be auto or a whole number from 1 to 1024, not {brief(repr(value))}")
+
+
+PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Width = Annotated[int, Field(ge=1, le=1024)]
+Share = Annotated[float, Field(gt=0, le=0.9)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Threshold = Annotated[float, Field(gt=0, le=1)]
 Normalization = Literal["image", "dataset", "imagenet"]
 Border = Literal["foreground", "background", "ignore"]
 
 
-@dataclass(frozen=True)
-class Synthetic:
+class Synthetic(Section):
     """``data.synthetic``: how many procedural pictures, how large, how many of them for the test set."""
 
-    samples: Annotated[int, Within(low=20, high=1_000_000)]
+    samples: Annotated[int, Field(ge=20, le=1_000_000)]
     test_share: Share
-    min_side: Annotated[int, Within(low=48, high=4096)]
-    max_side: Annotated[int, Within(low=48, high=4096)]
+    min_side: Annotated[int, Field(ge=48, le=4096)]
+    max_side: Annotated[int, Field(ge=48, le=4096)]
 
-    def faults(self) -> list[str]:
-        """What contradicts itself."""
-        if None not in (self.min_side, self.max_side) and self.min_side > self.max_side:
-            return ["min_side: must not exceed max_side"]
-        return []
+    @field_validator("max_side")
+    @classmethod
+    def _not_below_min_side(cls, value: int, info: ValidationInfo) -> int:
+        return require(value >= info.data.get("min_side", value), value, "must not be below min_side")
 
 
-@dataclass(frozen=True)
-class OxfordPet:
+class OxfordPet(Section):
     """``data.oxford_pet``: base addresses of the two archives, tried in order."""
 
-    urls: tuple[str, ...]
+    urls: Annotated[tuple[Text, ...], FROM_LIST]
 
 
-@dataclass(frozen=True)
-class Folder:
+class Folder(Section):
     """``data.folder``: a folder of pictures and a folder of masks whose names match without the ending."""
 
-    images: str
-    masks: str
+    images: Text
+    masks: Text
     test_share: Share
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(Section):
     """``data``: where the pictures come from."""
 
     source: Literal["synthetic", "oxford_pet", "folder"]
@@ -71,75 +78,72 @@ class Data:
     oxford_pet: OxfordPet
     folder: Folder
 
-    def faults(self) -> list[str]:
-        """What the chosen source lacks."""
-        if self.source == "folder" and self.folder and "" in (self.folder.images, self.folder.masks):
-            return ["folder: set images and masks to the two folders"]
-        if self.source == "oxford_pet" and self.oxford_pet and self.oxford_pet.urls == ():
-            return ["oxford_pet.urls: needs at least one address"]
-        return []
+    @field_validator("oxford_pet")
+    @classmethod
+    def _has_addresses(cls, value: OxfordPet, info: ValidationInfo) -> OxfordPet:
+        return require(value.urls or info.data.get("source") != "oxford_pet", value, "urls needs at least one address")
+
+    @field_validator("folder")
+    @classmethod
+    def _has_folders(cls, value: Folder, info: ValidationInfo) -> Folder:
+        complete = value.images and value.masks
+        return require(
+            complete or info.data.get("source") != "folder", value, "set images and masks to the two folders"
+        )
 
 
-@dataclass(frozen=True)
-class Preprocess:
+class Preprocess(Section):
     """``preprocess``: network input size, what the trimap's border becomes, what to do with files that cannot be used,
     masks without foreground, and pictures that are in two splits."""
 
     size: Size
     normalize: Normalization
     border: Border
-    valid_every: Annotated[int, Within(low=2, high=1000)]
+    valid_every: Annotated[int, Field(ge=2, le=1000)]
     on_bad: Literal["fail", "skip"]
     on_empty: Literal["fail", "skip", "keep"]
     on_duplicate: Literal["report", "skip", "fail"]
 
 
-@dataclass(frozen=True)
-class Combine:
+class Combine(Section):
     """``augment.combine``: how far each random transform goes, in the order in which they are applied; 0 turns one off.
 
     Each is a function of its name in ``segkit.augment.transforms``; ``light_probability`` belongs to ``light``.
     """
 
     flip: Probability
-    rotation: Annotated[float, Within(low=0, high=180)]
-    shift: Annotated[float, Within(low=0, high=1)]
-    light: Annotated[float, Within(low=0, high=1)]
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    shift: Annotated[float, Field(ge=0, le=1)]
+    light: Annotated[float, Field(ge=0, le=1)]
     light_probability: Probability
 
 
-@dataclass(frozen=True)
-class Augment:
+class Augment(Section):
     """``augment``: which transform the ``n_aug`` copies of the training set get."""
 
     type: Literal["combine", "flip"]
-    n_aug: Annotated[int, Within(low=0, high=1000)]
+    n_aug: Annotated[int, Field(ge=0, le=1000)]
     combine: Combine
 
-    def faults(self) -> list[str]:
-        """What contradicts itself."""
-        if self.type == "flip" and self.n_aug is not None and self.n_aug > 2:
-            return [
-                f"n_aug: flip makes at most 2 copies (horizontal, vertical), not {self.n_aug}; lower it or set "
-                "augment.type to combine"
-            ]
-        return []
+    @field_validator("n_aug")
+    @classmethod
+    def _flips_exist(cls, value: int, info: ValidationInfo) -> int:
+        fault = f"flip makes at most 2 copies (horizontal, vertical), not {value}; lower it or set type to combine"
+        return require(value <= 2 or info.data.get("type") != "flip", value, fault)
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(Section):
     """``train.loss``: the weight of each term, a function of its name in ``segkit.training.losses``."""
 
     cross_entropy: Weight
     dice: Weight
 
-    def faults(self) -> list[str]:
-        """A loss without terms."""
-        return ["cross_entropy: one term at least needs a weight above 0"] if set(vars(self).values()) == {0} else []
+    @model_validator(mode="after")
+    def _has_a_term(self) -> Self:
+        return require(any(vars(self).values()), self, "at least one term needs a weight above 0")
 
 
-@dataclass(frozen=True)
-class Train:
+class Train(Section):
     """``train``: the recipe; ``MODEL.train`` overrides single keys of it for one model."""
 
     epochs: PositiveInt
@@ -147,58 +151,54 @@ class Train:
     loss: Loss
     optimizer: Literal["adamw"]
     schedule: Literal["constant", "cosine"]
-    lr: Annotated[float, Within(above=0, high=10)]
-    weight_decay: Annotated[float, Within(low=0, high=10)]
+    lr: Annotated[float, Field(gt=0, le=10)]
+    weight_decay: Annotated[float, Field(ge=0, le=10)]
     patience: PositiveInt
     precision: Literal["auto", "fp32", "bf16"]
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(Section):
     """The section of a network: what it is built from, and the recipe with this network's overrides applied."""
 
     train: Train
 
     @classmethod
-    def architecture(cls) -> dict[str, Any]:
-        """Names and kinds of the arguments that ``segkit.models.build`` needs to build it again."""
-        hints = get_type_hints(cls, include_extras=True)
-        return {key: kind for key, kind in hints.items() if key not in ("train", "pretrained")}
+    def architecture(cls) -> type[Section]:
+        """The arguments of ``segkit.models.build``, as a section of their own."""
+        kinds = {name: (field.annotation, field) for name, field in cls.model_fields.items()}
+        del kinds["train"]
+        kinds.pop("pretrained", None)
+        return create_model("Architecture", __base__=Section, **kinds)
 
 
-@dataclass(frozen=True)
 class UNet(Network):
     """``unet``: channels of the first level."""
 
     width: Width
 
 
-@dataclass(frozen=True)
 class ResNet34UNet(Network):
     """``resnet34_unet``: ImageNet weights for the encoder or not."""
 
     pretrained: bool
 
 
-@dataclass(frozen=True)
-class Evaluate:
+class Evaluate(Section):
     """``evaluate``: foreground probability from which a pixel is predicted as foreground."""
 
     threshold: Threshold
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Section):
     """``runtime``: what changes no result beyond rounding, and no stage depends on."""
 
-    device: Annotated[str, Matching(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, mps, cuda or cuda:N")]
-    devices: Count
-    workers: Annotated[int, Within(low=0, high=1024)]
-    save_every_seconds: Annotated[float, Within(above=0, high=1e9)]
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+    devices: Annotated[int | Literal["auto"], PlainValidator(_devices)]
+    workers: Annotated[int, Field(ge=0, le=1024)]
+    save_every_seconds: Annotated[float, Field(gt=0, le=1e9)]
 
 
-@dataclass(frozen=True)
-class Params:
+class Params(Section):
     """All of params.yaml."""
 
     seed: Seed
@@ -213,76 +213,70 @@ class Params:
 
 
 NETWORKS: dict[str, type[Network]] = {
-    name: kind for name, kind in get_type_hints(Params).items() if issubclass(kind, Network)
+    name: field.annotation for name, field in Params.model_fields.items() if issubclass(field.annotation, Network)
 }
 MODEL_NAMES = tuple(NETWORKS)
 
 
 def load(path: str | Path = "params.yaml") -> Params:
-    """Read and check ``path``.
-
-    Raises InputError that names every fault: unreadable or empty file, YAML error, key that stands twice, unknown or
-    missing key, wrong type, impossible value.
-    """
+    """Read and check ``path``; raises InputError that names every fault."""
     path = Path(path)
-    faults: list[str] = []
-    try:
-        raw = read_yaml(read_text(path), faults)
-    except ValueError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+    raw, duplicates = read_yaml(path)
     if raw is None:
-        raise InputError(f"{path} is empty; get it back with 'git checkout {path}'")
-    return parse(raw, str(path), faults)
+        raise InputError(f"{path} is empty; restore it with 'git checkout {path}'")
+    return parse(raw, str(path), duplicates)
 
 
-def parse(raw: Any, where: str = "params.yaml", faults: list[str] | None = None) -> Params:
-    """Check a nested dict and return it as ``Params``; raises InputError with all faults in one line, those that the
-    caller found before included."""
-    found: list[str] = []
-    params = read(Params, _with_overrides(raw), "", found)
-    found = [*(faults or []), *(fault for fault in found if not _is_inherited(fault, raw, found))]
-    if len(found) > MAX_FAULTS:
-        found[MAX_FAULTS:] = [f"and {len(found) - MAX_FAULTS:,} more faults"]
-    if found:
-        raise InputError(f"{where}: {'; '.join(found)}")
+def parse(raw: Any, where: str = "params.yaml", faults: Sequence[str] = ()) -> Params:
+    """Check a nested dict and return it as ``Params``.
+
+    Raises InputError with all faults in one line: duplicate keys (``faults``), unknown and missing keys, wrong types,
+    impossible values.
+    """
+    more = [f"and {len(faults) - MAX_FAULTS:,} more duplicate keys"] if len(faults) > MAX_FAULTS else []
+    params, faults = None, [*faults[:MAX_FAULTS], *more]
+    try:
+        params = validate(Params, _with_overrides(raw), lambda location: _is_inherited(location, raw))
+    except ValueError as error:
+        faults.append(str(error))
+    if faults:
+        raise InputError(f"{where}: {'; '.join(faults)}")
     return params
 
 
 def _with_overrides(raw: Any) -> Any:
-    """Fill each model's ``train`` with the common recipe, so that the model's own keys win."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("train"), dict):
+    """Each network's ``train`` merged over the common recipe, so that the network's own keys win."""
+    if not isinstance(raw, dict):
         return raw
-    merged = dict(raw)
-    for name in MODEL_NAMES:
-        model = raw.get(name)
-        if isinstance(model, dict) and isinstance(model.get("train"), dict | None):
-            merged[name] = model | {"train": _merged(raw["train"], model.get("train") or {})}
-    return merged
+    common = raw.get("train") if isinstance(raw.get("train"), dict) else {}
+    merged = {
+        name: model | {"train": _merged(common, model.get("train") or {})}
+        for name in MODEL_NAMES
+        if isinstance(model := raw.get(name), dict) and isinstance(model.get("train"), dict | None)
+    }
+    return raw | merged
 
 
 def _merged(common: dict, own: dict) -> dict:
     """``common`` with the keys of ``own``, section by section."""
-    merged = common | own
-    for key in common.keys() & own.keys():
-        if isinstance(common[key], dict) and isinstance(own[key], dict):
-            merged[key] = _merged(common[key], own[key])
-    return merged
+    both = {key for key in common.keys() & own.keys() if isinstance(common[key], dict) and isinstance(own[key], dict)}
+    return common | own | {key: _merged(common[key], own[key]) for key in both}
 
 
-def _is_inherited(fault: str, raw: Any, faults: list[str]) -> bool:
-    """Whether the fault shows at MODEL.train only because the common recipe, reported as well, has it."""
-    model, _, rest = fault.partition(".train.")
-    if model not in MODEL_NAMES or not rest:
+def _is_inherited(location: tuple, raw: Any) -> bool:
+    """Whether a fault below MODEL.train is in the common recipe, which is reported as well, and not in its own keys."""
+    if len(location) < 3 or location[0] not in MODEL_NAMES or location[1] != "train":
         return False
-    path, own = rest.partition(": ")[0].split("."), raw[model].get("train") or {}
-    common = f"train.{path[0]}"
-    while path and isinstance(own, dict) and path[0] in own:
-        own = own[path.pop(0)]
-    return bool(path) and any(other.startswith(("train: ", f"{common}: ", f"{common}.")) for other in faults)
+    own, keys = raw[location[0]].get("train") or {}, list(location[2:])
+    while keys and isinstance(own, dict):
+        if keys[0] not in own:
+            return True
+        own = own[keys.pop(0)]
+    return False
 
 
 def recipe_key(params: Params, model: str, key: str) -> str:
-    """Where ``key`` of a model's recipe stands in params.yaml, for advice: in its own section if it differs there."""
+    """Where ``key`` of a model's recipe is in params.yaml, for advice: in its own section if it differs there."""
     own = getattr(getattr(params, model).train, key) != getattr(params.train, key)
     return f"{model}.train.{key}" if own else f"train.{key}"
 
@@ -299,10 +293,3 @@ def refuse_edited(before: Params, keys: Sequence[str]) -> None:
             f"params.yaml: {', '.join(edited)} was edited while this stage ran, so its result belongs to neither "
             "version; run dvc repro again"
         )
-
-
-def as_dict(section: Any) -> dict[str, Any]:
-    """A section as plain JSON types, for metadata."""
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(section).items()
-    }

@@ -23,7 +23,7 @@ from PIL import Image
 
 from segkit.base.errors import InputError
 from segkit.base.files import atomic_folder, digest, write_csv, write_json
-from segkit.base.packed import IGNORED, ORIGINAL_MASKS, SAMPLE_COLUMNS, Rows
+from segkit.base.packed import IGNORED, ORIGINAL_MASKS, SAMPLE_COLUMNS, Rows, summary_digest
 from segkit.base.params import Preprocess
 from segkit.base.progress import bar
 from segkit.base.workspace import cores
@@ -60,11 +60,12 @@ def preprocess(raw: Path, target: Path, options: Preprocess, workers: int = 0) -
             split.sort_out()
         _refuse(splits, options)
         with ThreadPoolExecutor(workers) as pool:
-            finished = [(rows, split.left_out) for split in splits for rows in (split.images, split.masks)]
-            digests = list(pool.map(lambda file: _finish(*file), finished))
-        write_csv(folder / "samples.csv", SAMPLE_COLUMNS, [row for split in splits for row in split.table()])
-        summary = _summary(splits, digests, options) | doubles(pairs)
-        write_json(folder / "summary.json", summary)
+            list(pool.map(_Split.finish, splits))
+            write_csv(folder / "samples.csv", SAMPLE_COLUMNS, [row for split in splits for row in split.table()])
+            names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+            digests = dict(zip(names, pool.map(lambda name: digest(folder / name), names), strict=True))
+        summary = _summary(splits, options) | doubles(pairs) | {"files": digests}
+        write_json(folder / "summary.json", summary | {"sha256": summary_digest(summary)})
     return summary
 
 
@@ -99,6 +100,14 @@ class _Split:
         """The split's rows of ``samples.csv``."""
         for row, r in enumerate(self.kept):
             yield self.name, row, r.sample.name, r.sample.group, r.width, r.height
+
+    def finish(self) -> None:
+        """Close the files when all is on the disk, without the rows of samples that are left out."""
+        for rows in (self.images, self.masks):
+            rows.finish()
+            if self.left_out:
+                _drop_rows(rows.path, [result.index for result in self.left_out])
+        self.close()
 
     def close(self) -> None:
         """Close the files, finished or not."""
@@ -211,14 +220,6 @@ class _Rows:
         self._file.close()
 
 
-def _finish(rows: _Rows, left_out: list[Packed]) -> str:
-    """Close one file of a split, without the rows of samples that are left out, and return its SHA-256."""
-    rows.finish()
-    if left_out:
-        _drop_rows(rows.path, [result.index for result in left_out])
-    return digest(rows.path)
-
-
 def _drop_rows(path: Path, dropped: list[int]) -> None:
     rows = Rows(path)
     kept = np.setdiff1d(np.arange(len(rows)), dropped)
@@ -229,8 +230,8 @@ def _drop_rows(path: Path, dropped: list[int]) -> None:
     compact.path.replace(path)
 
 
-def _summary(splits: list[_Split], digests: list[str], options: Preprocess) -> dict[str, Any]:
-    """Sizes, class balance, statistics of the training set in units of 0 to 1, and fingerprints."""
+def _summary(splits: list[_Split], options: Preprocess) -> dict[str, Any]:
+    """Sizes, class balance, and statistics of the training set in units of 0 to 1."""
     train = splits[SPLITS.index("train")].kept
     pixels = len(train) * options.size[0] * options.size[1]
     total, squares = np.sum([result.sums for result in train], axis=0) / pixels
@@ -241,10 +242,8 @@ def _summary(splits: list[_Split], digests: list[str], options: Preprocess) -> d
             split.name: {
                 "images": len(split.kept),
                 "foreground": sum(r.foreground for r in split.kept) / max(1, sum(r.counted for r in split.kept)),
-                "images_sha256": images,
-                "masks_sha256": masks,
             }
-            for split, images, masks in zip(splits, digests[::2], digests[1::2], strict=True)
+            for split in splits
         },
         "normalize": {
             "image": None,

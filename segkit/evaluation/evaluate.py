@@ -15,7 +15,7 @@ from torch import Tensor
 
 from segkit.base.errors import InputError
 from segkit.base.files import atomic_folder, write_csv, write_json
-from segkit.base.packed import Split, open_split, read_samples, read_summary
+from segkit.base.packed import ORIGINAL_MASKS, Split, open_split, read_samples, read_summary, verified
 from segkit.base.params import Params
 from segkit.base.prefetch import run_ahead
 from segkit.base.progress import bar
@@ -45,6 +45,7 @@ class TestSet:
     @classmethod
     def open(cls, processed: Path) -> "TestSet":
         """Open it; raises InputError where it is missing or damaged."""
+        verified(processed, f"test/{ORIGINAL_MASKS}")
         return cls(processed, open_split(processed, "test"), read_samples(processed, "test"))
 
     def original_masks(self, rows: Sequence[int] | None = None) -> Iterator[np.ndarray]:

@@ -8,18 +8,19 @@ a weight shows nowhere else. No pickle is read or written.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import ConfigDict, Field, create_model
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from segkit.base.errors import InputError, brief
 from segkit.base.files import atomic_write
 from segkit.base.params import MODEL_NAMES, NETWORKS, Border, Threshold
-from segkit.base.schema import Within, read
+from segkit.base.validation import FROM_LIST, Section, validate
 from segkit.models import build
 from segkit.models.blocks import misfit
 from segkit.models.normalize import Normalizer
@@ -32,18 +33,18 @@ MAX_HEADER = 1_000_000  # bytes; the largest network's takes a tenth
 _START = b'{"__metadata__":{"segkit_sha256":"'
 _DIGEST = slice(8 + len(_START), 8 + len(_START) + 64)
 _ZEROS = b"0" * 64
+Side = Annotated[int, Field(ge=16, le=8192)]
 _MEND = "train it again with 'dvc repro', or fetch it with 'dvc pull'"
 
-Side = Annotated[int, Within(low=16, high=8192)]
 
+class Needed(Section):
+    """The metadata without which a network cannot be used; a file holds more, which is not checked."""
 
-@dataclass(frozen=True)
-class Needed:
-    """The metadata without which a network cannot be used; a file holds more, and that is free."""
+    model_config = ConfigDict(extra="ignore")
 
     model: Literal[*MODEL_NAMES]
-    architecture: dict
-    input_size: tuple[Side, Side]
+    architecture: Any  # a Section, once the network is known
+    input_size: Annotated[tuple[Side, Side], FROM_LIST]
     normalize: Normalizer
     threshold: Threshold
     border: Border
@@ -99,7 +100,7 @@ def _from_bytes(content: bytes, device: torch.device | str) -> Checkpoint:
     metadata = _metadata(_verified_header(content))
     needed = _needed(metadata)
     with torch.device("meta"):  # an architecture that the file does not fill costs no memory
-        model = build(needed.model, **needed.architecture)
+        model = build(needed.model, **needed.architecture.model_dump())
     try:
         weights = load(content)
     except Exception as error:  # of a header made to harm, safetensors and torch raise nearly anything
@@ -142,15 +143,13 @@ def _metadata(header: bytes) -> dict[str, Any]:
 
 def _needed(metadata: dict[str, Any]) -> Needed:
     """The part of the metadata that is used, checked."""
-    faults: list[str] = []
-    names = [field.name for field in fields(Needed)]
-    needed = read(Needed, {name: metadata[name] for name in names if name in metadata}, "", faults)
-    if needed.model and needed.architecture is not None:
-        kind = make_dataclass("Architecture", NETWORKS[needed.model].architecture().items(), frozen=True)
-        read(kind, needed.architecture, "architecture", faults)
-    if faults:
-        raise InputError(f"has metadata that segkit does not write: {'; '.join(faults)}; {_MEND}")
-    return needed
+    kind, name = Needed, metadata.get("model")
+    if name in MODEL_NAMES:
+        kind = create_model("Needed", __base__=Needed, architecture=(NETWORKS[name].architecture(), ...))
+    try:
+        return validate(kind, metadata)
+    except ValueError as error:
+        raise InputError(f"has metadata that segkit does not write: {error}; {_MEND}") from None
 
 
 def _sha256(pieces: Iterable[bytes | memoryview]) -> bytes:

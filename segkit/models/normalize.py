@@ -1,19 +1,19 @@
 """Normalise batches of 8-bit pictures on the device."""
 
 import math
-from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from segkit.base.params import Normalization
-from segkit.base.schema import Within
 
 MIN_STD = 1 / 255
 
-Share = Annotated[float, Within(low=0, high=1)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Normalizer:
     mean: tuple[Share, ...] = ()
     std: tuple[Share, ...] = ()
 
-    def faults(self) -> list[str]:
-        """What does not fit together."""
+    @model_validator(mode="after")
+    def _has_its_numbers(self) -> Self:
         needed = 0 if self.kind == "image" else 3
-        if None in (self.kind, self.mean, self.std) or len(self.mean) == len(self.std) == needed:
-            return []
-        return [f"mean, std: must hold {needed} numbers each where kind is {self.kind}"]
+        if not len(self.mean) == len(self.std) == needed:
+            raise ValueError(f"mean and std must hold {needed} numbers each where kind is {self.kind}")
+        return self
 
     @classmethod
     def from_summary(cls, kind: str, summary: dict[str, Any]) -> "Normalizer":
@@ -42,7 +42,7 @@ class Normalizer:
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any]) -> "Normalizer":
         """The normaliser that a checkpoint was trained with."""
-        return cls(metadata["kind"], tuple(metadata["mean"]), tuple(metadata["std"]))
+        return cls(**metadata)
 
     def as_metadata(self) -> dict[str, Any]:
         """JSON types for a checkpoint's metadata."""

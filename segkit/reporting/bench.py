@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count, repeat
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segkit.augment.plan import make_plan
 from segkit.base.errors import InputError
-from segkit.base.packed import open_split
+from segkit.base.packed import Rows, Split
 from segkit.base.params import Params
 from segkit.base.workspace import cores
 from segkit.dataset.preprocess import IMAGENET
@@ -66,7 +66,8 @@ def measure(name: str, params: Params, plan: Plan) -> dict[str, Any]:
     """
     device = choose_device(params.runtime.device)
     if getattr(getattr(params, name), "pretrained", False):  # nothing is downloaded for a measurement
-        params = replace(params, **{name: replace(getattr(params, name), pretrained=False)})
+        section = getattr(params, name).model_copy(update={"pretrained": False})
+        params = params.model_copy(update={name: section})
     engine = build_engine(name, params, device)
     precision = engine.precision
     refuse_lonely_values(engine.model, plan.size, plan.batch_size)
@@ -174,7 +175,7 @@ def _batches(folder: Path, params: Params, plan: Plan, device: torch.device, ste
         array.flush()
     summary = {"normalize": {"image": None, "dataset": IMAGENET, "imagenet": IMAGENET}}
     return TrainingBatches(
-        resident(open_split(folder, "train"), device),
+        resident(Split(*(Rows(folder / "train" / f"{name}.npy") for name in ("images", "masks"))), device),
         make_plan(samples, params.augment),
         params.augment.combine,
         Normalizer.from_summary(params.preprocess.normalize, summary),

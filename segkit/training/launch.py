@@ -72,7 +72,7 @@ def how_many(runtime: Runtime, device: torch.device, batch_size: int) -> int:
     are asked for than there are."""
     many = device.type == "cuda" and device.index is None
     available = torch.cuda.device_count() if many else 1
-    wanted = runtime.devices or min(available, batch_size)
+    wanted = min(available, batch_size) if runtime.devices == "auto" else runtime.devices
     if device.type != "cpu" and wanted > available:
         raise InputError(f"runtime.devices: {wanted} asked for, but {device} means {available} here; set it to auto")
     return wanted

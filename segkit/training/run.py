@@ -20,7 +20,7 @@ from segkit.base.errors import InputError
 from segkit.base.files import digest, write_json
 from segkit.base.interrupts import Interrupted, Stop
 from segkit.base.packed import Split, open_split, read_samples, read_summary
-from segkit.base.params import Params, Train, as_dict, recipe_key
+from segkit.base.params import Params, Train, recipe_key
 from segkit.base.workspace import Paths, run_folder
 from segkit.models import build
 from segkit.models.checkpoint import save_checkpoint
@@ -107,7 +107,7 @@ def read_data(name: str, params: Params, paths: Paths, device: torch.device, tea
     summary = read_summary(paths.processed)
     training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
     normalizer = Normalizer.from_summary(params.preprocess.normalize, summary)
-    plan = read_plan(paths.plan, len(training))
+    plan = read_plan(paths.plan, len(training), params.augment)
     refuse_large_batch(recipe, len(plan), recipe_key(params, name, "batch_size"))
     batches = TrainingBatches(
         resident(training, device),
@@ -149,7 +149,7 @@ def create(name: str, params: Params) -> nn.Module:
 def architecture(name: str, params: Params) -> dict[str, Any]:
     """What ``segkit.models.build`` needs to build the network again."""
     section = getattr(params, name)
-    return {key: getattr(section, key) for key in section.architecture()}
+    return {key: getattr(section, key) for key in section.architecture().model_fields}
 
 
 def _first_line(fit: Fit, data: TrainingData) -> str:
@@ -223,9 +223,9 @@ def describe(name: str, params: Params, data: TrainingData, paths: Paths) -> dic
         "classes": {"0": "background", "1": "foreground"},
         "border": data.summary["border"],
         "seed": params.seed,
-        "train": as_dict(section.train),
+        "train": section.train.model_dump(mode="json"),
         "pretrained": getattr(section, "pretrained", False),
-        "combine": as_dict(params.augment.combine),
+        "combine": params.augment.combine.model_dump(mode="json"),
         "samples": data.batches.plan.summary(),
         "data_fingerprint": data_fingerprint(data.summary, paths.plan),
         "version": segkit.__version__,
@@ -260,9 +260,9 @@ def refuse_lonely_values(
 
 
 def data_fingerprint(summary: dict[str, Any], plan: Path) -> str:
-    """SHA-256 over the digests of the packed arrays and the plan."""
-    parts = [split[key] for split in summary["splits"].values() for key in ("images_sha256", "masks_sha256")]
-    return hashlib.sha256("\n".join([*parts, digest(plan)]).encode()).hexdigest()
+    """SHA-256 over the digests of the packed files and the plan."""
+    parts = [*summary["files"].values(), digest(plan)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _fingerprint(metadata: dict[str, Any]) -> str:

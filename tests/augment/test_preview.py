@@ -26,7 +26,10 @@ def test_plan_and_preview_are_written(processed, tmp_path, kind):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["plan.csv", "preview.png"]
     samples = len(open_split(processed, "train"))
     assert len(plan) == samples * (1 + kind[1])
-    written, expected = read_plan(tmp_path / "out" / "plan.csv", samples), make_plan(samples, augmentation(*kind))
+    written, expected = (
+        read_plan(tmp_path / "out" / "plan.csv", samples, augmentation(*kind)),
+        make_plan(samples, augmentation(*kind)),
+    )
     assert np.array_equal(written.source_rows, expected.source_rows)
     assert np.array_equal(written.transforms, expected.transforms)
     picture = Image.open(tmp_path / "out" / "preview.png")

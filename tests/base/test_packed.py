@@ -1,6 +1,8 @@
 """Rows of a .npy file read one by one, as numpy would index the whole array."""
 
+import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segkit.base.errors import InputError
-from segkit.base.packed import BACKGROUND, FOREGROUND, IGNORED, Rows, open_split, read_samples, read_summary
-from tests.tiny import few, make_project
+from segkit.base.packed import BACKGROUND, FOREGROUND, IGNORED, Rows, open_split, read_samples, read_summary, verified
+from tests.tiny import few, make_project, many
 
 
 def write(path: Path, shape: tuple[int, ...], dtype=np.uint8) -> np.ndarray:
@@ -69,42 +71,6 @@ def test_reading_maps_nothing(tmp_path):
     assert "x.npy" not in maps.read_text(encoding="utf-8")
 
 
-class Trap:
-    """Unpickling this would leave a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-def test_an_array_of_objects_is_refused_and_not_unpickled(tmp_path):
-    np.save(tmp_path / "x.npy", np.full((2, 3), Trap(tmp_path / "sprung")), allow_pickle=True)
-    with pytest.raises(ValueError, match="holds object, not rows of uint8"):
-        Rows(tmp_path / "x.npy")
-    assert not (tmp_path / "sprung").exists()
-
-
-@pytest.mark.parametrize("spoil", [
-    lambda path: path.write_bytes(path.read_bytes()[:-1]),
-    lambda path: path.write_bytes(path.read_bytes()[:20]),
-    lambda path: path.write_bytes(b""),
-    lambda path: path.write_bytes(b"no array at all, but long enough for a header of the format"),
-    lambda path: np.save(path, np.zeros((2, 3))),
-    lambda path: np.save(path, np.asfortranarray(np.zeros((2, 3), np.uint8))),
-    lambda path: np.save(path, np.zeros(3, np.uint8)),
-    lambda path: path.unlink(),
-])  # fmt: skip
-def test_a_file_that_holds_no_rows_is_refused_in_one_line(tmp_path, spoil):
-    for name in ("images", "masks"):
-        (tmp_path / "train").mkdir(exist_ok=True)
-        write(tmp_path / "train" / f"{name}.npy", (2, 3))
-    spoil(tmp_path / "train/images.npy")
-    with pytest.raises(InputError, match=r"train/images\.npy cannot be opened \(.+\); run 'dvc repro preprocess'"):
-        open_split(tmp_path, "train")
-
-
 def test_a_file_cut_while_it_is_read_is_an_error_and_not_a_crash(tmp_path):
     path = tmp_path / "x.npy"
     write(path, (4, 4096))
@@ -115,44 +81,82 @@ def test_a_file_cut_while_it_is_read_is_an_error_and_not_a_crash(tmp_path):
         rows[3]
 
 
-@pytest.fixture
-def processed(tmp_path):
-    make_project(tmp_path, trainval=4, test=3)
-    return tmp_path / "data/processed"
+@pytest.fixture(scope="module")
+def processed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed")
+    make_project(folder, trainval=4, test=3)
+    return folder / "data/processed"
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda text: "",
-        lambda text: text[: len(text) - 30],
-        lambda text: text.replace("test,1,", "test,0,"),
-        lambda text: text.replace("test,1,", "test,one,"),
-        lambda text: text.replace("split,", "set,", 1),
-        lambda text: "\udcff" + text,
-    ],
-)
-def test_a_damaged_list_of_samples_is_refused_and_not_scored_in_part(processed, spoil):
-    path = processed / "samples.csv"
+FILES = ["samples.csv", "summary.json", "test/original_masks.zip"]
+FILES += [f"{split}/{kind}.npy" for split in ("train", "valid", "test") for kind in ("images", "masks")]
+
+
+def open_all(folder: Path) -> None:
+    """All that a stage may read."""
+    for split in ("train", "valid", "test"):
+        open_split(folder, split)
+        read_samples(folder, split)
+    verified(folder, "test/original_masks.zip")
+
+
+def test_what_was_packed_is_read_and_nothing_else_lies_there(processed):
+    open_all(processed)
     assert [row["row"] for row in read_samples(processed, "test")] == [0, 1, 2]
-    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8", errors="surrogateescape")
-    with pytest.raises(InputError, match=r"samples\.csv .*run 'dvc repro preprocess' or 'dvc pull'$"):
-        read_samples(processed, "test")
+    names = {path.relative_to(processed).as_posix() for path in processed.rglob("*") if path.is_file()}
+    assert names == set(FILES) == read_summary(processed)["files"].keys() | {"summary.json"}
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"size": ', '{"size": 1, "border": "ignore", "normalize": 1, "splits": []}']
-)
-def test_a_damaged_summary_is_refused(processed, content):
-    (processed / "summary.json").write_text(content)
-    with pytest.raises(InputError, match=r"summary\.json .*\); run 'dvc repro.*' or 'dvc pull'$"):
-        read_summary(processed)
+@many
+@given(st.data(), st.sampled_from(FILES))
+def test_any_damage_to_any_packed_file_is_one_line(processed, tmp_path_factory, data, name):
+    """A changed pixel, column, statistic or digest: nothing else in the files is checked."""
+    folder = tmp_path_factory.mktemp("damaged") / "processed"
+    shutil.copytree(processed, folder)
+    content = bytearray((folder / name).read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[place:]
+    (folder / name).write_bytes(content)
+    if name == "summary.json" and same_json(content, processed / name):
+        return
+    with pytest.raises(InputError, match=rf"{name} .*; run 'dvc repro.*' or 'dvc pull'$") as caught:
+        open_all(folder)
+    assert str(caught.value).isprintable()
 
 
-def test_masks_of_other_pictures_are_refused(processed):
-    np.save(processed / "test/masks.npy", np.zeros((2, 32, 32), np.uint8))
-    with pytest.raises(InputError, match=r"\(3, 32, 32, 3\) and masks \(2, 32, 32\) do not belong together; run"):
-        open_split(processed, "test")
+def same_json(content: bytes, path: Path) -> bool:
+    try:
+        return json.loads(content) == json.loads(path.read_bytes())
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("instead", [Path.mkdir, os.mkfifo, lambda path: None], ids=["folder", "pipe", "nothing"])
+def test_what_is_not_a_file_is_refused_and_not_waited_for(processed, tmp_path, name, instead):
+    folder = tmp_path / "processed"
+    shutil.copytree(processed, folder)
+    (folder / name).unlink()
+    instead(folder / name)
+    with pytest.raises(InputError, match=rf"{name} is missing"):
+        open_all(folder)
+
+
+def test_files_of_two_runs_are_not_mixed(processed, tmp_path):
+    make_project(tmp_path, trainval=4, test=3, border="background")
+    shutil.copy(processed / "test/masks.npy", tmp_path / "data/processed/test/masks.npy")
+    with pytest.raises(InputError, match=r"test/masks\.npy is damaged, or does not belong to this summary\.json"):
+        open_split(tmp_path / "data/processed", "test")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "null", '{"size": 1}', '{"sha256": null}', "[" * 100_000])
+def test_another_json_file_is_not_a_summary(tmp_path, content):
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(InputError, match=r"summary\.json .*run 'dvc repro.*' or 'dvc pull'$"):
+        read_summary(tmp_path)
 
 
 def test_the_values_of_a_mask_are_those_of_the_contract():

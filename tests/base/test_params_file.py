@@ -40,15 +40,16 @@ def test_keys_that_stand_twice_are_reported_with_everything_else(written):
     with pytest.raises(InputError) as caught:
         params.load(written(text))
     found = str(caught.value)
-    assert "seed: stands twice, again in line " in found and "; train: stands twice" in found
-    assert "; train.lr: stands twice" in found and "; train.epochs: must be a whole number, not 'x'" in found
+    assert ": duplicate key seed; " in found and ": duplicate key train; " in found
+    assert ": duplicate key lr; " in found and "; train.epochs: must be a valid integer, not 'x'" in found
 
 
 def test_of_very_many_faults_some_are_named_and_the_rest_counted(written):
     message = refused(written("".join(f"k{number}: 1\n" for number in range(10_000))))
-    assert "params.yaml: k0: unknown key" in message and "; the file: 9,990 more unknown keys" in message
+    assert "params.yaml: seed: missing" in message and "; k0: unknown key" in message
+    assert "; and 9,989 more faults" in message
     message = refused(written("".join(f"seed: {number}\n" for number in range(9_000))))
-    assert message.count("seed: stands twice") == params.MAX_FAULTS and message.endswith("more faults")
+    assert message.count("duplicate key seed") == 20 and "; and 8,979 more duplicate keys; " in message
 
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
@@ -57,10 +58,10 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (BOMB, "line 2, column 10: an alias (*name) is not read here"),
+        (BOMB, "line 2, column 10: an alias (*name) is not supported here"),
         ("a: &a [*a]\n", "line 1, column 8: an alias"),
         ("train: &t {lr: 1}\nunet:\n  train:\n    <<: *t\n", "line 4, column 9: an alias"),
-        ("seed: !!python/object/apply:os.system [id]\n", "line 1, column 7: a tag (!name) is not read here"),
+        ("seed: !!python/object/apply:os.system [id]\n", "line 1, column 7: a tag (!name) is not supported here"),
         ("seed: !!binary aGk=\n", "a tag (!name)"),
         ("seed: !!timestamp 2024-01-01\n", "a tag (!name)"),
         ("seed: !!set {a, b}\n", "a tag (!name)"),
@@ -73,20 +74,20 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9
         ("".join(" " * depth + "a:\n" for depth in range(420)), "it is nested too deeply"),
         ("1: a\n", "1: unknown key"),
         ("~: a\n", "~: unknown key"),
-        (".nan: a\n.nan: b\n", ".nan: stands twice, again in line 2"),
-        ("? [a, b]\n: 1\n", "line 1, column 3: a key must be a text"),
-        ("? {a: b}\n: 1\n", "line 1, column 3: a key must be a text"),
+        (".nan: a\n.nan: b\n", "line 2: duplicate key .nan"),
+        ("? [a, b]\n: 1\n", "line 1, column 3: a key must be a string"),
+        ("? {a: b}\n: 1\n", "line 1, column 3: a key must be a string"),
         ("---\nseed: 1\n---\nseed: 2\n", "line 3, column 1: expected a single document in the stream"),
         ("seed: 1\0\n", "special characters are not allowed"),
         ("seed: \x1b[31m\n", "special characters are not allowed"),
         ('seed: "\\UFFFFFFFF"\n', "cannot be read: "),
-        ('seed: "\\ud800"\n', "seed: must be a whole number, not '\\ud800'"),
+        ('seed: "\\ud800"\n', "seed: must be a valid integer, not '\\ud800'"),
         ("%YAML 9.0\n---\nseed: 1\n", "found incompatible YAML document"),
-        (f"seed: {'1' * 90_000}\n", "seed: must be a whole number, not '1111"),
-        (f"seed: {'x' * 90_000}\n", "seed: must be a whole number, not 'xxxx"),
+        (f"seed: {'1' * 90_000}\n", "seed: must be a valid integer, not '1111"),
+        (f"seed: {'x' * 90_000}\n", "seed: must be a valid integer, not 'xxxx"),
         (f"{'x' * 90_000}: 1\n", "line 1, column 90001: mapping values are not allowed here"),
         (f"? {'x' * 90_000}\n: 1\n", "xxx...: unknown key"),
-        (f"seed: [{'x, ' * 30_000}]\n", "seed: must be a whole number, not ['x', 'x',"),
+        (f"seed: [{'x, ' * 30_000}]\n", "seed: must be a valid integer, not ['x', 'x',"),
         (f"data: {{oxford_pet: {{urls: [{'1, ' * 30_000}]}}}}\n", "and 2"),
         ("# " + "x" * 100_000 + "\n", "has more than 100,000 bytes"),
         ("null\n", "is empty"),
@@ -106,7 +107,7 @@ def test_a_file_without_end_is_not_read(tmp_path):
 
 @pytest.mark.parametrize("spelling", ["1:30", "010", "0o10", "0x10", "yes", "off", "y", "1e999", ".inf", "="])
 def test_what_people_read_in_several_ways_is_no_number(written, spelling):
-    with pytest.raises(InputError, match=r"train\.weight_decay: must be a finite number"):
+    with pytest.raises(InputError, match=r"train\.weight_decay: must be a (finite|valid) number"):
         params.load(written(spelled("train.weight_decay", spelling)))
 
 
@@ -118,7 +119,7 @@ def test_what_everybody_reads_as_one_number_is_that(written, spelling, value):
 @pytest.mark.parametrize("spelling", ["yes", "on", "1", '"true"', "y"])
 def test_only_true_and_false_are_true_or_false(written, spelling):
     text = spelled("resnet34_unet.pretrained", spelling)
-    with pytest.raises(InputError, match=r"resnet34_unet\.pretrained: must be true or false, not "):
+    with pytest.raises(InputError, match=r"resnet34_unet\.pretrained: must be a valid boolean, not "):
         params.load(written(text))
 
 
@@ -149,8 +150,8 @@ def test_a_path_that_is_no_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "broken").symlink_to(tmp_path / "nothing")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    assert "is no file" in refused(tmp_path / "pipe")
-    assert "is no file" in refused(tmp_path)
+    assert "is not a file" in refused(tmp_path / "pipe")
+    assert "is not a file" in refused(tmp_path)
     assert "is missing" in refused(tmp_path / "broken")
     assert "cannot be read: " in refused(tmp_path / "loop")
     assert "cannot be read: Not a directory" in refused(tmp_path / "pipe" / "params.yaml")

@@ -3,10 +3,11 @@
 ``python -m tests.pipeline.spy`` in a reproduced workspace; the last line printed is a JSON object.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from segkit.base import params
 from segkit.base.params import MODEL_NAMES
@@ -17,17 +18,19 @@ from tests.pipeline.scripts import script
 def spied(section: Any, read: set[str], prefix: str = "") -> Any:
     """A copy of a section of the parameters that adds the dotted key of every value read to ``read``."""
     kind = type(section)
-    names = {field.name for field in dataclasses.fields(section)}
+    names = set(kind.model_fields)
 
     def getattribute(self: Any, name: str) -> Any:
         value = kind.__getattribute__(self, name)
-        if name in names and not dataclasses.is_dataclass(value):
+        if name in names and not isinstance(value, BaseModel):
             read.add(prefix + name)
+        if name == "model_dump":
+            read.update(prefix + name for name in names)
         return value
 
     values = {name: getattr(section, name) for name in names}
     fields = {
-        name: spied(value, read, f"{prefix}{name}.") if dataclasses.is_dataclass(value) else value
+        name: spied(value, read, f"{prefix}{name}.") if isinstance(value, BaseModel) else value
         for name, value in values.items()
     }
     return type(f"Spied{kind.__name__}", (kind,), {"__getattribute__": getattribute})(**fields)

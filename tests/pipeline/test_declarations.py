@@ -97,7 +97,7 @@ def test_a_change_of_any_other_parameter_reruns_a_stage(key: str):
         ("preprocess.size", ["preprocess"]),
         ("preprocess.normalize", ["train_resnet34_unet", "train_unet"]),
         ("preprocess.valid_every", ["preprocess"]),
-        ("augment.n_aug", ["augment"]),
+        ("augment.n_aug", ["augment", "train_resnet34_unet", "train_unet"]),
         ("augment.combine.rotation", ["augment", "train_resnet34_unet", "train_unet"]),
         ("train.lr", ["train_resnet34_unet", "train_unet"]),
         ("unet.width", ["train_unet"]),

@@ -84,7 +84,7 @@ def test_a_stage_that_outlives_dvc_is_named_and_its_work_is_taken_over(private: 
         second = private.dvc("repro", "train_unet", check=False)
         assert second.returncode
         assert f"train_unet: process {holder} on " in second.stderr
-        assert "is at work on the stage train_unet in this folder; wait until it has ended" in second.stderr
+        assert "is already running the stage train_unet in this folder; wait for it" in second.stderr
         deadline = time.monotonic() + 120
         while (private.root / ".segkit/locks/train_unet").exists():
             assert time.monotonic() < deadline, "the stage that outlived DVC does not end"

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
@@ -79,7 +78,7 @@ def test_the_command_writes_json(tmp_path):
 def test_pretrained_weights_are_not_fetched_for_a_measurement(monkeypatch):
     monkeypatch.setattr(bench, "ROUNDS", 1)
     params = small_params(train__batch_size=2)
-    params = replace(params, resnet34_unet=replace(params.resnet34_unet, pretrained=True))
+    params = params.model_copy(update={"resnet34_unet": params.resnet34_unet.model_copy(update={"pretrained": True})})
     assert measure("resnet34_unet", params, Plan((32, 32), 2, 0.01))["compute_images_per_second"] > 0
 
 

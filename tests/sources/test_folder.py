@@ -31,7 +31,12 @@ class Own:
         Image.fromarray(mask).save(self.masks / f"{name}.png")
 
     def bring(self, test_share: float = 0.2) -> str:
-        return bring(self.target, Folder(str(self.images), str(self.masks), test_share), seed=0, workers=1)
+        return bring(
+            self.target,
+            Folder(images=str(self.images), masks=str(self.masks), test_share=test_share),
+            seed=0,
+            workers=1,
+        )
 
     def names(self) -> set[str]:
         return {sample.name for sample in read_catalog(self.target, 10)}

@@ -88,7 +88,7 @@ def test_trimaps_hold_three_values_and_fit_their_pictures(written: Path) -> None
 
 
 def test_same_files_whatever_the_workers(written: Path, tmp_path: Path) -> None:
-    synthetic.write(tmp_path, Synthetic(70, 0.3, 64, 112), SEED, workers=2)
+    synthetic.write(tmp_path, Synthetic(samples=70, test_share=0.3, min_side=64, max_side=112), SEED, workers=2)
     many, few = digests(tmp_path), digests(written)
     assert all(many[path] == few[path] for path in few if not path.endswith(".txt"))
     assert len([path for path in many if path.endswith(".jpg")]) == 70

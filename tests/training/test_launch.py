@@ -16,7 +16,7 @@ import yaml
 
 from segkit.base.errors import InputError
 from segkit.base.files import digest
-from segkit.base.params import Count, Runtime
+from segkit.base.params import Runtime
 from segkit.training import launch
 from tests.tiny import ROOT, changed, make_project, small_params
 
@@ -88,19 +88,30 @@ def test_more_processes_than_samples_a_step_are_refused(project, capfd):
     assert "train.batch_size: 1 samples a step leave some of 2 processes nothing to do" in capfd.readouterr().err
 
 
+def runtime(device: str, devices: int | str) -> Runtime:
+    return small_params(runtime__device=device, runtime__devices=devices).runtime
+
+
 @pytest.mark.parametrize(
     ("device", "devices", "gpus", "count"),
-    [("cpu", 0, 0, 1), ("cpu", 3, 0, 3), ("auto", 0, 0, 1), ("auto", 0, 4, 4), ("auto", 2, 4, 2), ("cuda", 0, 2, 2)],
+    [
+        ("cpu", "auto", 0, 1),
+        ("cpu", 3, 0, 3),
+        ("auto", "auto", 0, 1),
+        ("auto", "auto", 4, 4),
+        ("auto", 2, 4, 2),
+        ("cuda", "auto", 2, 2),
+    ],
 )
 def test_auto_takes_every_gpu_and_one_process_without_any(monkeypatch, device, devices, gpus, count):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     chosen = torch.device("cuda" if gpus else "cpu")
-    assert launch.how_many(Runtime(device, Count(devices), 0, 300), chosen, 15) == count
+    assert launch.how_many(runtime(device, devices), chosen, 15) == count
 
 
 def test_auto_leaves_gpus_idle_that_would_have_no_sample(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    assert launch.how_many(Runtime("auto", Count(0), 0, 300), torch.device("cuda"), batch_size=3) == 3
+    assert launch.how_many(runtime("auto", "auto"), torch.device("cuda"), batch_size=3) == 3
 
 
 def test_one_gpu_for_several_processes_is_refused(monkeypatch):
@@ -119,7 +130,7 @@ def test_variables_of_a_cluster_alone_do_not_make_a_member_of_a_group(project, m
 def test_more_gpus_than_there_are_is_refused(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(InputError, match=rf"runtime\.devices: 3 asked for, but {device} means [12] here"):
-        launch.how_many(Runtime(device, Count(3), 0, 300), torch.device(device), 15)
+        launch.how_many(runtime(device, 3), torch.device(device), 15)
 
 
 def stage_project(folder: Path, data: Path, **changes) -> Path:

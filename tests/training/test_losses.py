@@ -62,7 +62,7 @@ def test_an_image_without_foreground_still_has_a_gradient_of_dice():
 @given(st.floats(0.1, 5), st.floats(0.1, 5))
 def test_the_loss_is_the_weighted_sum_of_means(cross_entropy, dice):
     logits, masks = batch(3, 2)
-    weighted = WeightedLoss.of(Loss(cross_entropy, dice))
+    weighted = WeightedLoss.of(Loss(cross_entropy=cross_entropy, dice=dice))
     means = [total / count for total, count in (losses.cross_entropy(logits, masks), losses.dice(logits, masks))]
     found = weighted.mean(*weighted(logits, masks))
     assert found.item() == pytest.approx(cross_entropy * means[0].item() + dice * means[1].item(), rel=1e-6)
@@ -70,5 +70,5 @@ def test_the_loss_is_the_weighted_sum_of_means(cross_entropy, dice):
 
 def test_a_term_without_weight_is_not_computed(monkeypatch):
     monkeypatch.setattr(losses, "dice", lambda *_: pytest.fail("computed"))
-    sums, counts = WeightedLoss.of(Loss(1.0, 0.0))(*batch(2, 1))
+    sums, counts = WeightedLoss.of(Loss(cross_entropy=1.0, dice=0.0))(*batch(2, 1))
     assert sums.shape == counts.shape == (1,)

@@ -92,7 +92,7 @@ def test_nothing_in_a_state_is_run(tmp_path):
 
 
 def test_a_second_process_with_the_same_training_is_refused():
-    with saved().held(), pytest.raises(InputError, match="is at work on the training of unet"), saved().held():
+    with saved().held(), pytest.raises(InputError, match="is already running the training of unet"), saved().held():
         pass
 
 

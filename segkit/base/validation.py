@@ -1,0 +1,108 @@
+"""Check nested values from outside against pydantic models, and say in plain words what is wrong with them."""
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError
+
+from segkit.base.errors import brief
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+Location = tuple[str | int, ...]  # keys and list indices
+MAX_FAULTS = 20  # named in one message
+
+
+def require(holds: object, value: T, fault: str) -> T:
+    """``value``; raises ValueError, which pydantic reports, where the condition does not hold."""
+    if not holds:
+        raise ValueError(fault)
+    return value
+
+
+def _one_line(text: str) -> str:
+    """No path, address or name holds control characters."""
+    fault = f"must be one line without control characters, not {brief(repr(text))}"
+    return require(not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", text), text, fault)
+
+
+def _size(value: object) -> tuple[int, int]:
+    """Height and width in pixels, written as one int or as both."""
+    sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    valid = len(sides) == 2 and all(type(side) is int and 16 <= side <= 8192 for side in sides)
+    return require(valid, sides, f"must be an int from 16 to 8192 or [height, width], not {brief(repr(value))}")
+
+
+Text = Annotated[str, AfterValidator(_one_line)]
+Size = Annotated[tuple[int, int], PlainValidator(_size)]
+FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # YAML has no tuples
+
+
+class Section(BaseModel):
+    """A mapping with known keys: frozen, no unknown key, no conversion between types, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def validate(kind: type[Model], value: Any, ignored: Callable[[Location], bool] = lambda location: False) -> Model:
+    """``value`` (dicts, lists, scalars) as the pydantic model ``kind``.
+
+    Raises ValueError that names every fault with its full path, but for those at the locations ``ignored``.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        faults = [fault for fault in error.errors(include_url=False) if not ignored(fault["loc"])]
+        lines = [f"{_path(fault['loc']) or 'the file'}: {_describe(fault, kind)}" for fault in faults[:MAX_FAULTS]]
+        more = [f"and {len(faults) - MAX_FAULTS:,} more faults"] if len(faults) > MAX_FAULTS else []
+        raise ValueError("; ".join(lines + more)) from None
+
+
+def _path(location: Location) -> str:
+    names = (f"[{key}]" if isinstance(key, int) else f".{brief(key, 60) or repr(key)}" for key in location)
+    return "".join(names).removeprefix(".")
+
+
+def _describe(fault: dict[str, Any], kind: type[BaseModel]) -> str:
+    message = (
+        fault["msg"].replace("Input should", "must").replace("String should", "must").replace("valid tuple", "list")
+    )
+    match fault["type"]:
+        case "missing":
+            return "missing"
+        case "extra_forbidden":
+            return f"unknown key; {_meant(fault['loc'], kind)}"
+        case "value_error":
+            return message.removeprefix("Value error, ")
+        case "model_type":
+            message = "must be a mapping of keys"
+    near = []
+    if fault["type"] == "literal_error":
+        allowed = fault["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        near = difflib.get_close_matches(brief(fault["input"]), allowed, 1)
+    return f"{message}, not {brief(repr(fault['input']))}{f' (did you mean {near[0]}?)' if near else ''}"
+
+
+def _meant(location: Location, kind: type[BaseModel]) -> str:
+    """Which key somebody who wrote an unknown one may have meant."""
+    *above, key = map(str, location)
+    key, paths = brief(key), _paths(kind)
+    for name in above:
+        kind = kind.model_fields[name].annotation
+    here = [".".join([*above, near]) for near in difflib.get_close_matches(key, kind.model_fields, 1, cutoff=0.5)]
+    elsewhere = [paths[near] for near in difflib.get_close_matches(key, paths, 1, cutoff=0.8)]
+    for path in [paths[key]] if key in paths else here + elsewhere:
+        return f"did you mean {path}?"
+    return f"valid keys are {', '.join(kind.model_fields) or 'none'}"
+
+
+def _paths(kind: type[BaseModel], prefix: str = "") -> dict[str, str]:
+    """The full path of every key by its last name; of several with one name, the first."""
+    paths = {}
+    for key, field in kind.model_fields.items():
+        paths.setdefault(key, prefix + key)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            paths = _paths(field.annotation, f"{prefix}{key}.") | paths
+    return paths
