@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _add_results(commands) -> None:
-    command = commands.add_parser("results", help="print both models' scores and where everything lies")
+    command = commands.add_parser("results", help="print both models' scores and where to find everything")
     command.set_defaults(work=_results)
 
 
@@ -41,17 +41,17 @@ def _add_bench(commands) -> None:
     command = commands.add_parser("bench", help="measure training: loading alone, computing alone, the real loop")
     command.add_argument("--model", choices=MODEL_NAMES, help="default: both")
     command.add_argument("--size", type=_size, help="128 or 96x128, height by width; default: preprocess.size")
-    command.add_argument("--batch", type=_positive(int), help="images a step; default: train.batch_size")
+    command.add_argument("--batch", type=_positive(int), help="images per step; default: train.batch_size")
     command.add_argument("--seconds", type=_positive(float), default=4.0, help="of each measured stretch; default: 4")
     command.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
-    command.add_argument("--json", type=_file, metavar="FILE", help="write the result there, too")
+    command.add_argument("--json", type=_file, metavar="FILE", help="also write the result to this file")
     command.set_defaults(work=_bench)
 
 
 def _bench(options: argparse.Namespace) -> None:
     from segkit.base import params
 
-    configuration = params.load()  # before torch: a fault in it is told at once
+    configuration = params.load()  # before torch, so that a fault is reported at once
     from segkit.base.files import write_json
     from segkit.reporting.bench import Plan, bench, describe
 

@@ -68,12 +68,11 @@ def write_plan(path: Path, plan: Plan) -> None:
 def read_plan(path: Path, samples: int, options: Augment) -> Plan:
     """The plan for ``samples`` training images; raises InputError unless ``path`` holds exactly that plan."""
     if not path.is_file():
-        raise InputError(f"{path} is missing; run 'dvc repro augment', or fetch it with 'dvc pull'")
+        raise InputError(f"{path} is missing; run 'dvc repro', or fetch it with 'dvc pull'")
     plan = make_plan(samples, options)
     if path.read_bytes() != "".join(_lines(plan)).encode():
         raise InputError(
-            f"{path} is not the plan for {samples:,} training samples with augment as in params.yaml; run 'dvc repro "
-            "augment'"
+            f"{path} is not the plan for {samples:,} training samples with augment as in params.yaml; run 'dvc repro'"
         )
     return plan
 

@@ -7,62 +7,51 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from segkit.base import interrupts
-from segkit.base.errors import InputError, one_line
+from segkit.base.errors import InputError, brief
 
 
 def run_command(name: str, work: Callable[[], object]) -> int:
     """Call ``work`` and turn what it raises into an exit status.
 
-    Returns 0 on success, 2 on bad input, 130 after Ctrl-C, 143 after SIGTERM. Anything else is a bug of ours and is
-    raised.
-    A file system that refuses and a device without memory count as bad input. With ``SEGKIT_DEBUG=1`` bad input is
-    raised too, so that its traceback shows. A reader that has closed its pipe (``| head``) is no fault: what is printed
-    after that goes nowhere, and the work goes on.
+    Returns 0 on success, 2 on bad input, 130 after Ctrl-C, 143 after SIGTERM. Bad input includes errors of the file
+    system, a missing package and a device without free memory; any other exception is a bug and is raised. With
+    ``SEGKIT_DEBUG=1`` bad input is raised too, to show its traceback. A reader that closes its pipe (``| head``) is not
+    an error: the work continues, and further output is dropped.
     """
     with _unbreakable_output():
-        return _run(name, work)
-
-
-def _run(name: str, work: Callable[[], object]) -> int:
-    try:
-        with interrupts.raised():
-            work()
-        sys.stdout.flush()  # a full disk is told here
-    except InputError as error:
-        if _debug():
-            raise
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if _debug():
-            raise
-        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error
-        print(f"{name}: {one_line(what)}; free space there or mend its permissions, then run it again", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        if _debug() or (error.name or "").split(".")[0] in ("segkit", "stages"):
-            raise
-        print(
-            f"{name}: Python package {error.name!r} is missing for {sys.executable}; run 'make setup', then "
-            "'source .venv/bin/activate' (or call dvc through make)",
-            file=sys.stderr,
-        )
-        return 2
-    except (RuntimeError, MemoryError) as error:
-        # torch's class, by name, so that commands without torch need not import it; on the CPU it raises no such class
-        full = type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error)
-        if not full or _debug():
-            raise
-        print(f"{name}: the device has no memory left; lower train.batch_size or preprocess.size", file=sys.stderr)
-        return 2
-    except interrupts.Interrupted as interrupted:
-        print(f"\n{name}: {interrupted}", file=sys.stderr)
-        return interrupted.status
+        try:
+            with interrupts.raised():
+                work()
+            sys.stdout.flush()  # a full disk is reported here
+        except interrupts.Interrupted as interrupted:
+            print(f"\n{name}: {interrupted}", file=sys.stderr)
+            return interrupted.status
+        except Exception as error:
+            line = _explain(error)
+            if line is None or os.environ.get("SEGKIT_DEBUG") == "1":
+                raise
+            print(f"{name}: {line}", file=sys.stderr)
+            return 2
     return 0
 
 
-def _debug() -> bool:
-    return os.environ.get("SEGKIT_DEBUG") == "1"
+def _explain(error: Exception) -> str | None:
+    """One line for an error that is not a bug."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError):
+        what = f"{brief(error.filename, 300)}: {error.strerror}" if error.filename and error.strerror else error
+        return f"{brief(what, 500)}; free space there or fix its permissions, then run the same command again"
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in ("segkit", "stages"):
+        return (
+            f"Python package {error.name!r} is missing for {sys.executable}; run 'make setup', then "
+            "'source .venv/bin/activate' (or call dvc through make)"
+        )
+    # torch's class, by name, so that commands without torch need not import it; on the CPU it is a RuntimeError
+    memory = type(error).__name__ in ("OutOfMemoryError", "MemoryError")
+    if memory or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+        return "the device is out of memory; lower train.batch_size or preprocess.size"
+    return None
 
 
 @contextmanager
@@ -76,11 +65,11 @@ def _unbreakable_output() -> Iterator[None]:
 
 
 class _Unbreakable:
-    """A text stream that goes on without a word when nobody reads it any more, or nobody did (``>&-``)."""
+    """A text stream that drops its output once nobody reads it any more, or nobody ever did (``>&-``)."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the rest of the process)
-        if hasattr(self._stream, "reconfigure"):  # a name that the terminal cannot show is no reason to fail
+        if hasattr(self._stream, "reconfigure"):  # characters that the terminal cannot show are escaped
             self._stream.reconfigure(errors="backslashreplace")
 
     def __getattr__(self, name: str) -> object:
@@ -96,7 +85,7 @@ class _Unbreakable:
         try:
             return call()
         except OSError as error:
-            # Python flushes the file once more at the end: lead it to nowhere.
+            # Python flushes the file once more at exit: redirect it to /dev/null.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)

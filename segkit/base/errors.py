@@ -4,8 +4,8 @@
 class InputError(Exception):
     """Bad input, parameters or files.
 
-    The message is one line: what is wrong, where, and how to mend it. Commands print it to stderr and
-    leave with exit code 2 (see ``segkit.base.command``). Whatever it quotes, a file's name perhaps, is made printable.
+    The message is one line: what is wrong, where, and how to fix it. Commands print it to stderr and exit with status 2
+    (see ``segkit.base.command``). Whatever it quotes, a file name for example, is made printable.
     """
 
     def __init__(self, message: object) -> None:
@@ -18,6 +18,6 @@ def one_line(text: object) -> str:
 
 
 def brief(text: object, limit: int = 100) -> str:
-    """What a message quotes of a ``text`` from outside: one printable line of at most ``limit`` characters."""
+    """A quotation for messages: one printable line of at most ``limit`` characters."""
     line = one_line(text)
     return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and their fingerprints."""
+"""Files and folders that are written completely or not at all, and their digests."""
 
 import csv
 import hashlib
@@ -15,11 +15,11 @@ from segkit.base.errors import InputError, brief
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO]:
-    """Open a file beside ``path``; on success flush, fsync and move it into place.
+    """Open a file beside ``path``; on success flush, fsync and rename it to ``path``.
 
-    On any exception the partial file is removed and a former ``path`` stays as it was; after a kill the next write of
-    ``path`` replaces it. A new file always takes the place of the old one, never writes through it: the old one may be
-    a hard link into DVC's cache.
+    On any exception the partial file is removed and an existing ``path`` is unchanged; after a kill the next write of
+    ``path`` replaces the partial file. An existing file is replaced and never written through, because it may be a hard
+    link into DVC's cache.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,10 +39,7 @@ def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``path``; on success it takes the place of ``path``.
-
-    On any exception it is removed, and a former ``path`` stays as it was.
-    """
+    """Yield an empty folder beside ``path``; on success it replaces ``path``, on any exception it is removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, former = _partial(path), path.with_name(f".{path.name}.partial.former")
@@ -66,7 +63,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def _name_place(error: BaseException, path: Path) -> None:
-    """A full disk does not say where it is."""
+    """The error of a full disk names no file."""
     if isinstance(error, OSError) and error.filename is None:
         error.filename = str(path)
 
@@ -76,7 +73,7 @@ def _partial(path: Path) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a name in it outlast a power cut."""
+    """Make a rename in it durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -85,7 +82,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a whole folder; do nothing where there is none."""
+    """Remove a file, a link or a folder with all that is in it, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -93,17 +90,17 @@ def remove(path: Path) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write ``value`` as indented JSON with a final newline; NaN and infinity are refused."""
+    """Write ``value`` as indented JSON with a final newline; NaN and infinity raise ValueError."""
     with atomic_write(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file that a stage wrote; raises InputError where it is none."""
+    """Read a JSON file that a stage wrote; raises InputError where it is not valid JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} holds no JSON ({brief(error)}); run 'dvc repro' or 'dvc pull'") from None
+        raise InputError(f"{path} is not valid JSON ({brief(error)}); run 'dvc repro' or 'dvc pull'") from None
 
 
 def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -121,6 +118,6 @@ def csv_rows(path: str | Path) -> Iterator[dict[str, str]]:
 
 
 def digest(path: str | Path, algorithm: str = "sha256") -> str:
-    """Hexadecimal digest of a file's bytes, read in pieces."""
+    """Hexadecimal digest of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()

@@ -16,12 +16,12 @@ class Interrupted(BaseException):
 
     def __init__(self, number: int, message: str = "") -> None:
         name = {signal.SIGINT: "interrupted"}.get(number, f"ended by {signal.Signals(number).name}")
-        super().__init__(f"{name}{message}; run the same command again to go on")
+        super().__init__(f"{name}{message}; run the same command again to resume")
         self.status = 128 + number
 
 
 class Stop:
-    """A signal that waits to be looked at; ``number`` is 0 until one came."""
+    """A pending signal; ``number`` is 0 until one arrives."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -29,7 +29,7 @@ class Stop:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """While the block runs, a signal raises ``Interrupted`` wherever the main thread is."""
+    """While the block runs, a signal raises ``Interrupted`` in the main thread."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise Interrupted(number, ", and finished files are kept")
@@ -40,8 +40,7 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def deferred(*, patient: bool = False) -> Iterator[Stop]:
-    """While the block runs, a signal only marks the yielded ``Stop``; a second one acts as it did outside, unless
-    ``patient``."""
+    """Within the block a signal only marks the yielded ``Stop``; a second one acts as before it, unless ``patient``."""
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -56,7 +55,7 @@ def deferred(*, patient: bool = False) -> Iterator[Stop]:
 
 @contextmanager
 def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[dict[int, Any]]:
-    """Install ``handle`` for every signal that is not ignored (as under nohup); yields what it replaced."""
+    """Install ``handle`` for every signal that is not ignored (as under nohup); yields the former handlers."""
     before: dict[int, Any] = {}
     try:
         if threading.current_thread() is threading.main_thread():

@@ -23,15 +23,15 @@ from segkit.base.files import csv_rows, digest, read_json
 BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255  # what the values of a packed mask mean
 ORIGINAL_MASKS = "original_masks.zip"
 
-FIX = "run 'dvc repro preprocess' or 'dvc pull'"
+FIX = "run 'dvc repro' or 'dvc pull'; if it stays so, see docs/how-to/troubleshooting.md"
 SAMPLE_COLUMNS = ("split", "row", "name", "group", "width", "height")
 
 
 class Rows:
     """One ``.npy`` file of ``uint8``, read row by row and not mapped.
 
-    A map would count every page it has touched as resident memory, and end the process by a signal where the disk
-    fails; here memory stays flat, and a fault is an OSError. Several threads may read at once.
+    A memory map counts every page that was touched as resident memory, and kills the process when the disk fails. Here
+    memory stays flat, and a fault is an OSError. Several threads may read at once.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
-        """A row, or a copy of several, as of an array."""
+        """A row, or a copy of several, as with an array."""
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))
         chosen = np.atleast_1d(rows)
@@ -90,7 +90,7 @@ def read_summary(processed: Path) -> dict[str, Any]:
     """``summary.json``; raises InputError where it is missing or damaged."""
     path = processed / "summary.json"
     if not path.is_file():
-        raise InputError(f"{path} is missing; run 'dvc repro preprocess', or fetch it with 'dvc pull'")
+        raise InputError(f"{path} is missing; {FIX}")
     summary = read_json(path)
     if not isinstance(summary, dict) or summary.pop("sha256", None) != summary_digest(summary):
         raise InputError(f"{path} is damaged, or from another version of segkit; {FIX}")

@@ -1,4 +1,4 @@
-"""What every stage does around its own line of work."""
+"""What every stage does around its own work."""
 
 import os
 import re
@@ -17,18 +17,18 @@ from segkit.base.params import Params
 
 
 def argument(script: str, choices: tuple[str, ...]) -> str:
-    """The one argument of ``python -m stages.SCRIPT CHOICE``; the process ends with a line where it is none of them."""
+    """The argument of ``python -m stages.SCRIPT CHOICE``; exits with one line and status 2 where it is not a choice."""
     if len(sys.argv) == 2 and sys.argv[1] in choices:
         return sys.argv.pop()
     sys.exit(run_command(script, lambda: _refuse_arguments(f"{script} {'|'.join(choices)}")))
 
 
 def run_stage(name: str, work: Callable[[Params], str], keys: tuple[str, ...]) -> None:
-    """Read params.yaml once, call ``work``, print the one line it returns with the seconds it took, and exit.
+    """Read params.yaml once, call ``work``, print the line it returns with the seconds it took, and exit.
 
-    ``name``: the stage's in dvc.yaml. ``keys``: the parameters that it declares there; an edit of one of them meanwhile
-    is refused. Only one process at a time runs a stage in a folder: after a kill of DVC its stage lives on, and the
-    next ``dvc repro`` would start a second one. The command takes no arguments but those that ``argument`` took.
+    ``name``: the stage's name in dvc.yaml. ``keys``: the parameters declared there; an edit of one of them during the
+    run is refused. Only one process at a time runs a stage in a folder: a stage outlives a killed DVC, and the next
+    ``dvc repro`` would start a second one. The command takes no arguments but those that ``argument`` took.
     """
 
     def stage() -> None:
@@ -39,17 +39,17 @@ def run_stage(name: str, work: Callable[[Params], str], keys: tuple[str, ...]) -
         with _only_here(name):
             summary = work(configuration)
             params.refuse_edited(configuration, keys)
-        if summary:  # of the processes that torchrun starts, one has something to say
+        if summary:  # empty in all ranks but 0
             print(f"{name}: {summary} ({time.perf_counter() - start:.1f} s)", flush=True)
 
     sys.exit(run_command(name, stage))
 
 
 def _refuse_arguments(usage: str) -> NoReturn:
-    raise InputError(f"usage: python -m stages.{usage}; all else stands in params.yaml")
+    raise InputError(f"usage: python -m stages.{usage}; all settings are in params.yaml")
 
 
 def _only_here(name: str) -> AbstractContextManager:
     if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK") != "0":
-        return nullcontext()  # one of many that work together, and not the one that writes
+        return nullcontext()  # only rank 0 writes
     return hold(Path(".segkit/locks") / re.sub(r"\W", "-", name), f"the stage {name} in this folder")

@@ -1,4 +1,4 @@
-"""Where things lie: the stages' own files, and logs in the main checkout also for runs in DVC's temporary folders."""
+"""Where files are: outputs of stages here; logs and states in the main checkout, also for DVC's temporary runs."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """What the stages read and write, relative to the repository's root."""
+    """The stages' inputs and outputs, relative to the repository's root."""
 
     processed: Path = Path("data/processed")
     plan: Path = Path("data/augmented/plan.csv")
@@ -26,8 +26,7 @@ def main_checkout() -> Path:
 
 
 def kept() -> Path:
-    """What must outlast a run and belongs to no stage: training states, downloads, locks; ``.segkit`` of the main
-    checkout."""
+    """``.segkit`` of the main checkout: training states, downloads and locks, which no stage owns."""
     return main_checkout() / ".segkit"
 
 

@@ -1,8 +1,8 @@
 """Which samples a raw data set holds, and which split each belongs to.
 
-All sources lie in the layout of Oxford-IIIT Pet, so one reader serves them: ``images/NAME.jpg``, ``annotations/`` with
-``trainval.txt`` and ``test.txt``, and the masks, in ``trimaps/`` (1 pet, 2 background, 3 border) or, as a person drew
-them, in ``masks/`` (0 background, else foreground).
+All sources have the layout of Oxford-IIIT Pet, so one reader serves them: ``images/NAME.jpg``, ``annotations/`` with
+``trainval.txt`` and ``test.txt``, and the masks: ``trimaps/`` (1 pet, 2 background, 3 border), or ``masks/`` of a
+person's own folder (0 background, else foreground).
 """
 
 from collections import Counter
@@ -32,16 +32,16 @@ def read_catalog(raw: Path, valid_every: int) -> list[Sample]:
     """All samples that ``trainval.txt`` and ``test.txt`` name, training first, then validation, then test.
 
     ``test.txt`` is the test set; of ``trainval.txt``, in file order, every ``valid_every``-th entry starting with the
-    first is validation, the rest training. Whether the files exist is not looked at here. Raises InputError where a
-    list is missing, empty or no list, or a name is none, or stands in both lists or twice.
+    first is validation, the rest training. Whether the files exist is not checked here. Raises InputError where a list
+    is missing, empty or not a text file, or a name is invalid or listed more than once.
     """
     own = (raw / "annotations" / "masks").is_dir()
     trainval, test = (_names(raw / "annotations" / file, own) for file in ("trainval.txt", "test.txt"))
-    twice = sorted(name for name, times in Counter(trainval + test).items() if times > 1)
-    if twice:
+    repeated = sorted(name for name, times in Counter(trainval + test).items() if times > 1)
+    if repeated:
         raise InputError(
-            f"{raw}/annotations: {len(twice)} names stand more than once in trainval.txt and test.txt "
-            f"({', '.join(twice[:5])}): a test picture must not be trained on; remove the doubles"
+            f"{raw}/annotations: {len(repeated)} names are listed more than once in trainval.txt and test.txt "
+            f"({', '.join(repeated[:5])}): a test image must not be trained on; remove the duplicates"
         )
     splits = {
         "train": [name for i, name in enumerate(trainval) if i % valid_every],
@@ -52,7 +52,7 @@ def read_catalog(raw: Path, valid_every: int) -> list[Sample]:
         if not names:
             raise InputError(
                 f"{raw}/annotations: the {split} set is empty; trainval.txt needs at least 2 names and test.txt 1 "
-                "(of a folder of your own data.folder.test_share says how many): add samples, or change that share"
+                "(for your own folder data.folder.test_share sets the share): add samples, or change that share"
             )
     breeds = (raw / "annotations" / "list.txt").is_file()
     return [_sample(raw, name, split, breeds, own) for split in SPLITS for name in splits[split]]
@@ -70,10 +70,10 @@ def _sample(raw: Path, name: str, split: str, breeds: bool, own: bool) -> Sample
 
 
 def _names(path: Path, whole_lines: bool) -> list[str]:
-    """The names of a list, one a line: the whole line, or its first word with comments and blank lines left out."""
+    """The names of a list, one per line: whole lines, or first words without comments and blank lines."""
     try:
         if path.exists() and not path.is_file():
-            raise OSError("not a regular file")  # a pipe would be waited for
+            raise OSError("not a regular file")  # reading a named pipe would block
         if path.stat().st_size > LARGEST_LIST:
             raise OSError(f"larger than {LARGEST_LIST:,} bytes")
         lines = path.read_text(encoding="utf-8" if whole_lines else "utf-8-sig").splitlines()
@@ -85,5 +85,5 @@ def _names(path: Path, whole_lines: bool) -> list[str]:
         names = [line.split(maxsplit=1)[0] for line in lines if line.strip() and not line.startswith("#")]
     for name in names:
         if fault := name_fault(name):
-            raise InputError(f"{path}: the name {name[:40]!r} {fault}; give its files and the list another one")
+            raise InputError(f"{path}: the name {name[:40]!r} {fault}; rename its files and edit the list")
     return names

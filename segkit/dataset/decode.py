@@ -1,4 +1,4 @@
-"""One file to one frame: whatever its bytes are, a decoded frame or the reason why not, in bounded time and memory."""
+"""Decode one file to one frame, or say why not, in bounded time and memory, whatever its bytes are."""
 
 import errno
 import logging
@@ -12,14 +12,17 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-# What people keep pictures in. Pillow opens forty more, some of which start another program (EPS) or have no limits.
+# Pillow opens forty more formats, some of which start another program (EPS) or have no limits.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 JPEG = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as phones write them
 # 8192 x 8192: 256 MiB as RGB and four times that while transparency is laid over white, for each worker.
 MAX_PIXELS = 2**26
 # Each scan of a progressive JPEG passes over all pixels. There are ten or so; a small file can hold 100,000.
 MAX_SCANS = 100
-SCAN = b"\xff\xda\x00"  # the marker and the upper byte of its length, as it stands nowhere within the coded pixels
+SCAN = b"\xff\xda\x00"  # the marker and the upper byte of its length, which never occur within the coded pixels
+# Pillow appends each EXIF segment of a JPEG to those before, in quadratic time. A camera writes one or two.
+MAX_EXIF = 100
+EXIF = b"Exif\0\0"
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,20 +33,20 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What Pillow has to say about odd metadata and large pictures would break into a stage's one line; a file that cannot
-# be used is refused here. Set once, for filters are shared by all threads.
+# Pillow's warnings about odd metadata and large images would add lines to a stage's output; unusable files are refused
+# here. Set once, because filters are shared by all threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnusableFile(Exception):
-    """A picture or mask that cannot be used; the message is the reason, without the file's name."""
+    """An image or mask that cannot be used; the message is the reason, without the file's name."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A decoded frame as stored; ``size`` (width, height) is that in the file, which may be larger than the image's;
-    ``turn`` brings it upright."""
+    """A decoded frame as stored. ``size`` (width, height) is the file's, which may be larger than the image's; ``turn``
+    makes it upright."""
 
     image: Image.Image
     size: tuple[int, int]
@@ -51,11 +54,11 @@ class Frame:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height as people see it."""
+        """Width and height when upright."""
         return self.size[::-1] if _is_sideways(self.turn) else self.size
 
     def upright(self) -> Image.Image:
-        """The image as people see it."""
+        """The image, upright."""
         return self.image if self.turn is None else self.image.transpose(self.turn)
 
 
@@ -69,13 +72,15 @@ def decode(
     smaller. Raises UnusableFile.
     """
     _check_file(path)
+    if _count(path, EXIF) > MAX_EXIF:
+        raise UnusableFile(f"more than {MAX_EXIF} EXIF segments")
     with guarded():
         image = Image.open(path, formats=FORMATS)
     with image:
         size = image.size
         if math.prod(size) > MAX_PIXELS or _tile_pixels(image) > MAX_PIXELS:
             raise UnusableFile(f"more than {MAX_PIXELS:,} pixels")
-        if "progressive" in image.info and _scans(path) > MAX_SCANS:
+        if "progressive" in image.info and _count(path, SCAN) > MAX_SCANS:
             raise UnusableFile(f"a JPEG of more than {MAX_SCANS} scans")
         check(image)
         if image.format == "PNG":
@@ -89,9 +94,9 @@ def decode(
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Around calls of Pillow on a file's bytes, and nothing else: whatever damage makes it raise becomes UnusableFile.
+    """Around calls of Pillow on a file's bytes: whatever damaged bytes make it raise becomes UnusableFile.
 
-    That the process has no file handles left is not the file's fault, and stays an OSError.
+    Running out of file handles is not the file's fault and stays an OSError.
     """
     try:
         yield
@@ -109,7 +114,7 @@ def guarded() -> Iterator[None]:
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what is no file with something in it: opening a pipe would wait for ever."""
+    """Refuse what is not a regular, non-empty file: opening a named pipe would block."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -123,21 +128,22 @@ def _check_file(path: Path) -> None:
 
 
 def _tile_pixels(image: Image.Image) -> int:
-    """Pixels of one tile of a TIFF, which may claim to be larger than the picture; 0 without tiles."""
+    """Pixels of one tile of a TIFF, which may claim to be larger than the image; 0 without tiles."""
     tags = getattr(image, "tag_v2", {})
     sides = [tags.get(side, 0) for side in (322, 323)]  # TileWidth, TileLength
     return math.prod(sides) if all(isinstance(side, int) for side in sides) else 0
 
 
 def _check_sums(path: Path) -> None:
-    """Refuse a PNG whose check sums are wrong: decoding ends at the last pixel, before the sum of them all."""
+    """Refuse a PNG with wrong checksums: decoding stops at the last pixel, before the final one."""
     with guarded(), Image.open(path, formats=("PNG",)) as image:
         image.verify()
 
 
-def _scans(path: Path) -> int:
+def _count(path: Path, marker: bytes) -> int:
+    """How often ``marker`` occurs in a file, but for the few that the end of a piece cuts in two."""
     with open(path, "rb", buffering=0) as file:
-        return sum(part.count(SCAN) for part in iter(lambda: file.read(2**20), b""))
+        return sum(piece.count(marker) for piece in iter(lambda: file.read(2**20), b""))
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -145,10 +151,10 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _is_sideways(turn: Image.Transpose | None) -> bool:
-    """Whether width and height change places."""
+    """Whether width and height are swapped."""
     return turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
 
 
 def _printable(text: str) -> str:
-    """At most 200 characters without what could move a terminal's cursor."""
+    """At most 200 printable characters."""
     return "".join(character if character.isprintable() else " " for character in text[:200])

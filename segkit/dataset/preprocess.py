@@ -70,7 +70,7 @@ def preprocess(raw: Path, target: Path, options: Preprocess, workers: int = 0) -
 
 
 class _Split:
-    """One split on its way into ``folder``: ``images.npy`` and ``masks.npy``, a row a sample, and what was found."""
+    """One split being written to ``folder``: ``images.npy`` and ``masks.npy``, one row per sample, and the results."""
 
     def __init__(self, name: str, folder: Path, samples: list[Sample], options: Preprocess) -> None:
         folder.mkdir()
@@ -83,10 +83,10 @@ class _Split:
         self.left_out: list[Packed] = []
 
     def take(self, results: list[Packed]) -> None:
-        """Add the next results; their masks at original size go to the disk, and none stays in memory."""
+        """Add the next results; their masks at original size are written and dropped from memory."""
         for result in results:
             if result.original_mask:
-                # a ZipInfo of its own is of the year 1980, not of now
+                # a new ZipInfo has a constant date
                 self.original_masks.writestr(zipfile.ZipInfo(f"{result.sample.name}.png"), result.original_mask)
                 result.original_mask = b""
         self.results += results
@@ -118,7 +118,7 @@ class _Split:
 
 
 def _as_png(mask: np.ndarray) -> bytes:
-    """A mask ``uint8 (h, w)`` as a PNG file, whose bytes nothing but its values decides."""
+    """A mask ``uint8 (h, w)`` as a PNG file; equal masks give equal bytes."""
     content = io.BytesIO()
     Image.fromarray(mask).save(content, format="PNG", compress_level=1)
     return content.getvalue()
@@ -130,7 +130,7 @@ def _refuse(splits: list[_Split], options: Preprocess) -> None:
     kept = [result for split in splits for result in split.kept]
     if kept and not any(result.background or result.sample.trimap for result in kept):
         raise InputError(
-            "data.folder.masks: no pixel of any mask is 0, which means background; save them with 0 for background and "
+            "data.folder.masks: no mask has a pixel of 0, which means background; save them with 0 for background and "
             "run 'dvc repro -f download'"
         )
     for split in splits:
@@ -192,7 +192,7 @@ def _fingerprint(values: bytes) -> bytes:
 class _Rows:
     """A ``.npy`` file of ``uint8`` that threads fill row by row.
 
-    Written, not mapped: what is written leaves resident memory, and a full disk is an OSError.
+    Written, not mapped: resident memory stays flat, and a full disk is an OSError.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
@@ -201,7 +201,7 @@ class _Rows:
         npy.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         self._start, self._row = self._file.tell(), math.prod(shape[1:])
         if hasattr(os, "posix_fallocate") and (size := math.prod(shape)):
-            os.posix_fallocate(self._file.fileno(), self._start, size)  # too small a disk says so now, not in an hour
+            os.posix_fallocate(self._file.fileno(), self._start, size)  # a full disk is reported now, not in an hour
 
     def write(self, row: int, values: bytes) -> None:
         """Write one row; any thread may."""
@@ -211,7 +211,7 @@ class _Rows:
             data, place = data[written:], place + written
 
     def finish(self) -> None:
-        """Close the file, when all rows are on the disk."""
+        """Close the file when all rows are on the disk."""
         os.fsync(self._file.fileno())
         self.close()
 

@@ -2,14 +2,37 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from segkit.base.errors import InputError, brief
+from pydantic import ConfigDict
+
+from segkit.base.errors import InputError
 from segkit.base.files import read_json
-from segkit.base.params import MODEL_NAMES
+from segkit.base.params import MODEL_NAMES, PositiveInt, Probability
+from segkit.base.validation import Section, validate
 
 COLUMNS = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "pixel_accuracy": "accuracy"}
 ROWS = {"valid": "validation", "test": "test", "test_original": "test, original size"}
+
+
+class Block(Section):
+    """The scores of one split that are shown; a file holds more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    images: PositiveInt
+    dice: Probability
+    iou: Probability
+    precision: Probability
+    recall: Probability
+    pixel_accuracy: Probability
+
+
+class Scores(Section):
+    """``metrics/scores/NAME.json``."""
+
+    valid: Block
+    test: Block
+    test_original: Block
 
 
 def results(metrics: Path = Path("metrics")) -> str:
@@ -26,18 +49,19 @@ def results(metrics: Path = Path("metrics")) -> str:
     ]
     for name, scores in found.items():
         try:
-            lines += _rows(name, scores)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            path = metrics / "scores" / f"{name}.json"
-            raise InputError(f"{path} holds no scores ({brief(repr(error))}); run 'dvc repro'") from None
+            lines += _rows(name, validate(Scores, scores))
+        except ValueError as error:
+            raise InputError(
+                f"{metrics}/scores/{name}.json is not a file of scores ({error}); run 'dvc repro'"
+            ) from None
     return "\n".join([*lines, "", *_places(metrics, list(found))])
 
 
-def _rows(name: str, scores: dict[str, Any]) -> Iterator[str]:
+def _rows(name: str, scores: Scores) -> Iterator[str]:
     for split, label in ROWS.items():
-        block = scores[split]
-        values = " | ".join(f"{block[key]:.4f}" for key in COLUMNS)
-        yield f"| {name} | {block['images']:,} {label} | {values} |"
+        block = getattr(scores, split)
+        values = " | ".join(f"{getattr(block, key):.4f}" for key in COLUMNS)
+        yield f"| {name} | {block.images:,} {label} | {values} |"
 
 
 def _places(metrics: Path, names: list[str]) -> list[str]:

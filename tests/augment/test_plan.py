@@ -165,7 +165,7 @@ def test_a_plan_is_read_back_as_it_was_written(tmp_path_factory, samples, kind):
 
 
 def test_a_missing_plan_says_what_to_run(tmp_path):
-    with pytest.raises(InputError, match=r"plan\.csv is missing; run 'dvc repro augment'"):
+    with pytest.raises(InputError, match=r"plan\.csv is missing; run 'dvc repro'"):
         read_plan(tmp_path / "plan.csv", 3, augmentation("combine", 1))
 
 
@@ -189,7 +189,7 @@ def test_any_other_plan_is_refused(tmp_path, spoil):
     write_plan(path, make_plan(3, options))
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(spoil(lines)), errors="surrogateescape")
-    with pytest.raises(InputError, match=r"plan\.csv is not the plan for 3 training samples .*run 'dvc repro augment'"):
+    with pytest.raises(InputError, match=r"plan\.csv is not the plan for 3 training samples .*run 'dvc repro'"):
         read_plan(path, 3, options)
 
 

@@ -45,5 +45,5 @@ def test_the_same_seed_writes_the_same_bytes_and_another_another_preview(process
 
 
 def test_without_packed_data_it_says_what_to_run(tmp_path):
-    with pytest.raises(InputError, match="run 'dvc repro preprocess'"):
+    with pytest.raises(InputError, match="run 'dvc repro'"):
         augment(tmp_path / "processed", tmp_path / "out", augmentation("combine", 1), seed=0)

@@ -66,8 +66,8 @@ def test_a_missing_module_of_ours_is_a_bug(name):
 @pytest.mark.parametrize(
     ("number", "status", "line"),
     [
-        (signal.SIGINT, 130, "x: interrupted, and finished files are kept; run the same command again to go on"),
-        (signal.SIGTERM, 143, "x: ended by SIGTERM, and finished files are kept; run the same command again to go on"),
+        (signal.SIGINT, 130, "x: interrupted, and finished files are kept; run the same command again to resume"),
+        (signal.SIGTERM, 143, "x: ended by SIGTERM, and finished files are kept; run the same command again to resume"),
         (signal.SIGHUP, 129, "x: ended by SIGHUP"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_machine_without_memory_is_2_too(capsys):
     for error in (of_torch.value, MemoryError()):
         assert run_command("x", raising(error)) == 2
         assert capsys.readouterr().err == (
-            "x: the device has no memory left; lower train.batch_size or preprocess.size\n"
+            "x: the device is out of memory; lower train.batch_size or preprocess.size\n"
         )
 
 

@@ -122,7 +122,7 @@ def test_any_damage_to_any_packed_file_is_one_line(processed, tmp_path_factory, 
     (folder / name).write_bytes(content)
     if name == "summary.json" and same_json(content, processed / name):
         return
-    with pytest.raises(InputError, match=rf"{name} .*; run 'dvc repro.*' or 'dvc pull'$") as caught:
+    with pytest.raises(InputError, match=rf"{name} .*; run 'dvc repro' or 'dvc pull'; if") as caught:
         open_all(folder)
     assert str(caught.value).isprintable()
 
@@ -155,7 +155,7 @@ def test_files_of_two_runs_are_not_mixed(processed, tmp_path):
 @pytest.mark.parametrize("content", ["[]", "{}", "null", '{"size": 1}', '{"sha256": null}', "[" * 100_000])
 def test_another_json_file_is_not_a_summary(tmp_path, content):
     (tmp_path / "summary.json").write_text(content)
-    with pytest.raises(InputError, match=r"summary\.json .*run 'dvc repro.*' or 'dvc pull'$"):
+    with pytest.raises(InputError, match=r"summary\.json .*run 'dvc repro' or 'dvc pull'"):
         read_summary(tmp_path)
 
 

@@ -89,7 +89,7 @@ def test_a_name_without_a_number_has_no_breed(lists):
     ("trainval", "test"), [("a_1\nb_1\na_1\n", "t_1\n"), ("a_1\nb_1\n", "a_1\n"), ("a_1\nb_1\n", "a_1\na_1\n")]
 )
 def test_a_name_that_stands_twice_is_refused(lists, trainval, test):
-    with pytest.raises(InputError, match=r"1 names stand more than once .*\(a_1\): a test picture must not"):
+    with pytest.raises(InputError, match=r"1 names are listed more than once .*\(a_1\): a test image must not"):
         read_catalog(lists(trainval, test), 10)
 
 
@@ -119,13 +119,13 @@ def test_a_list_that_is_no_text_is_refused(lists):
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("../../etc/passwd", "leads to another folder"),
-        ("/etc/passwd", "leads to another folder"),
-        ("a/b", "leads to another folder"),
-        ("..", "leads to another folder"),
-        ("c:\\a", "leads to another folder"),
-        ("a\0b", "holds characters that are not printed"),
-        ("a\x1b[2Jb", "holds characters that are not printed"),
+        ("../../etc/passwd", "points to another folder"),
+        ("/etc/passwd", "points to another folder"),
+        ("a/b", "points to another folder"),
+        ("..", "points to another folder"),
+        ("c:\\a", "points to another folder"),
+        ("a\0b", "contains unprintable characters"),
+        ("a\x1b[2Jb", "contains unprintable characters"),
         ("a" * 251, "is longer than 250 bytes"),
         ("ü" * 126, "is longer than 250 bytes"),
         ("a" * 10**7, "is longer than 250 bytes"),
@@ -139,7 +139,7 @@ def test_a_name_that_is_no_file_s_name_is_refused(lists, which, name, fault):
     with pytest.raises(InputError) as caught:
         read_catalog(lists(**texts), 10)
     message = str(caught.value)
-    assert message.endswith(f"{fault}; give its files and the list another one")
+    assert message.endswith(f"{fault}; rename its files and edit the list")
     assert f"{which}.txt: the name {name[:40]!r} " in message
     assert message.isprintable() and len(message) < 500
 

@@ -52,7 +52,7 @@ def test_a_mask_without_foreground_is_refused_skipped_or_kept(raw, tmp_path, bor
     name = one_of_each(raw)["train"]
     draw_mask(raw, name, value)
     assert refusal(raw, tmp_path / "out", border=border) == (
-        f"1 of 23 samples cannot be used: {name} (the mask has no foreground); mend them, or set preprocess.on_empty "
+        f"1 of 23 samples cannot be used: {name} (the mask has no foreground); fix them, or set preprocess.on_empty "
         "to skip or keep"
     )
     skipped = preprocess(raw.folder, tmp_path / "skip", options(border=border, on_empty="skip"))
@@ -77,7 +77,7 @@ def test_a_mask_that_is_border_only_cannot_be_kept(raw, tmp_path, border):
     name = one_of_each(raw)["test"]
     draw_mask(raw, name, 3)
     said = refusal(raw, tmp_path / "out", border=border, on_empty="keep")
-    assert f"{name} (every pixel of the mask is border); mend them, or set preprocess.on_bad to skip" in said
+    assert f"{name} (every pixel of the mask is border); fix them, or set preprocess.on_bad to skip" in said
 
 
 def test_each_kind_of_fault_has_its_own_key(raw, tmp_path):
@@ -105,14 +105,14 @@ def test_a_picture_in_two_splits_is_reported_skipped_or_refused(raw, tmp_path, o
     assert reported["skipped"] == {}
     assert json.loads((tmp_path / "report" / "summary.json").read_text())["leakage"] == [pair]
 
-    reason = f"the same picture as {names[other]} in the {other} set"
+    reason = f"the same image as {names[other]} in the {other} set"
     skipped = preprocess(raw.folder, tmp_path / "skip", options(on_duplicate="skip"))
     assert (skipped["leakage"], skipped["skipped"]) == ([], {names[one]: reason})
     assert names[one] not in [row["name"] for row in read_samples(tmp_path / "skip", one)]
     assert skipped["splits"][other] == reported["splits"][other]
 
     assert refusal(raw, tmp_path / "out", on_duplicate="fail") == (
-        f"1 of 23 samples cannot be used: {names[one]} ({reason}); mend them, or set preprocess.on_duplicate to "
+        f"1 of 23 samples cannot be used: {names[one]} ({reason}); fix them, or set preprocess.on_duplicate to "
         "skip or report"
     )
 
@@ -188,7 +188,7 @@ def test_a_line_lists_some_and_a_file_all(tmp_path, monkeypatch, count):
     if count == LISTED:
         assert not path.exists()
     else:
-        assert f", … and {count - LISTED:,} more, all in {path}; mend them" in line
+        assert f", ... and {count - LISTED:,} more, all in {path}; fix them" in line
         assert sorted(path.read_text().splitlines()) == sorted(f"n{i} (the file is empty)" for i in range(count))
 
 
@@ -210,13 +210,13 @@ def hostile(path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (hostile, "picture: not a regular file"),
-        (lambda path: path.write_bytes(path.read_bytes()[:99]), "picture: cannot be decoded: "),
-        (lambda path: Image.new("RGB", (1, 1)).save(path, "PNG"), "picture: 1x1 px is too small to hold a picture"),
-        (lambda path: Image.new("RGB", (30_000, 1)).save(path, "PNG"), "picture: 30000x1 px is too narrow"),
-        (lambda path: Image.new("1", (9000, 9000)).save(path, "PNG"), "picture: more than 67,108,864 pixels"),
+        (hostile, "image: not a regular file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:99]), "image: cannot be decoded: "),
+        (lambda path: Image.new("RGB", (1, 1)).save(path, "PNG"), "image: 1x1 px is too small"),
+        (lambda path: Image.new("RGB", (30_000, 1)).save(path, "PNG"), "image: 30000x1 px is too narrow"),
+        (lambda path: Image.new("1", (9000, 9000)).save(path, "PNG"), "image: more than 67,108,864 pixels"),
         (lambda path: Image.fromarray(np.full((9, 9), np.nan, np.float32)).save(path, "TIFF"), "the mask is "),
-        (lambda path: pet(1)[0].save(path, "EPS"), "picture: not one of JPEG, PNG, GIF"),
+        (lambda path: pet(1)[0].save(path, "EPS"), "image: not one of JPEG, PNG, GIF"),
     ],
     ids=["pipe", "cut", "1x1", "30000x1", "bomb", "another size", "EPS"],
 )

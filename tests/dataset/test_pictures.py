@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from segkit.dataset import pictures
 from segkit.dataset.decode import UnusableFile, decode
@@ -45,14 +45,14 @@ def pixels(image: Image.Image) -> list:
 @pytest.mark.parametrize("size", [(1, 1), (7, 7), (7, 20), (20, 7)])
 def test_a_picture_that_is_too_small_is_refused(tmp_path, size):
     Image.new("RGB", size).save(tmp_path / "x.png")
-    said = f"picture: {size[0]}x{size[1]} px is too small to hold a picture, a side needs 8"
+    said = f"image: {size[0]}x{size[1]} px is too small, a side needs 8"
     assert reason(tmp_path / "x.png", tmp_path / "m.png") == said
 
 
 @pytest.mark.parametrize("size", [(30_000, 1), (1, 30_000), (8 * 32 + 1, 8)])
 def test_a_picture_that_is_too_narrow_is_refused(tmp_path, size):
     Image.new("RGB", size).save(tmp_path / "x.png")
-    said = f"picture: {size[0]}x{size[1]} px is too narrow, one side is over 32 times the other"
+    said = f"image: {size[0]}x{size[1]} px is too narrow, one side is over 32 times the other"
     assert reason(tmp_path / "x.png", tmp_path / "m.png") == said
 
 
@@ -69,11 +69,21 @@ def mask_reason(path) -> str:
     return str(caught.value)
 
 
+def test_the_pages_of_a_mask_are_not_counted(tmp_path, monkeypatch):
+    """A TIFF of 100,000 pages took 50 seconds, since ``n_frames`` reads each page's directory."""
+    pages = [Image.new("L", (9, 9))] * 3
+    pages[0].save(tmp_path / "m", "TIFF")
+    assert read_mask(tmp_path / "m").size == (9, 9)
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "n_frames", property(lambda image: pytest.fail("counted")))
+    pages[0].save(tmp_path / "m", "TIFF", save_all=True, append_images=pages[1:])
+    assert mask_reason(tmp_path / "m") == "mask: it has several frames; save one"
+
+
 @pytest.mark.parametrize("image_format", ["GIF", "PNG", "TIFF", "WEBP"])
 def test_a_mask_of_several_frames_is_refused(tmp_path, image_format):
     frames = [Image.new("L", (9, 9), value) for value in (1, 2, 3)]
     frames[0].save(tmp_path / "m", image_format, save_all=True, append_images=frames[1:], lossless=True)
-    assert mask_reason(tmp_path / "m") == "mask: it has 3 frames; save one"
+    assert mask_reason(tmp_path / "m") == "mask: it has several frames; save one"
 
 
 @pytest.mark.parametrize(
@@ -81,19 +91,19 @@ def test_a_mask_of_several_frames_is_refused(tmp_path, image_format):
 )
 def test_a_mask_under_any_name_that_changed_its_values_is_refused(tmp_path, image_format, options):
     Image.new("L", (9, 9), 1).save(tmp_path / "m.png", image_format, **options)
-    assert mask_reason(tmp_path / "m.png").startswith("mask: its compression is lossy, which changes values")
+    assert mask_reason(tmp_path / "m.png").startswith("mask: its compression is lossy, which changes label values")
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "LAB", "YCbCr"])
 def test_a_mask_whose_mode_has_no_label_values_is_refused(tmp_path, mode):
     Image.new(mode, (9, 9)).save(tmp_path / "m", "TIFF")
-    assert mask_reason(tmp_path / "m") == f"mask: its mode {mode} has no label values; save it as 8-bit grey"
+    assert mask_reason(tmp_path / "m") == f"mask: its mode {mode} has no label values; save it as 8-bit greyscale"
 
 
 @pytest.mark.parametrize("value", [0.5, np.nan, np.inf])
 def test_a_mask_of_numbers_that_are_not_whole_is_refused(tmp_path, value):
     Image.fromarray(np.array([[1, value]], np.float32)).save(tmp_path / "m", "TIFF")
-    assert mask_reason(tmp_path / "m") == "mask: its values are no whole numbers; save it as 8-bit grey"
+    assert mask_reason(tmp_path / "m") == "mask: its values are not whole numbers; save it as 8-bit greyscale"
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
@@ -185,13 +195,13 @@ def test_damaged_exif_is_no_reason_to_refuse(tmp_path, exif):
 def test_sizes_that_differ_are_named(tmp_path):
     coloured().save(tmp_path / "x.jpg")
     Image.new("L", (12, 9)).save(tmp_path / "m.png")
-    assert reason(tmp_path / "x.jpg", tmp_path / "m.png") == "the mask is 12x9, the picture 12x8"
+    assert reason(tmp_path / "x.jpg", tmp_path / "m.png") == "the mask is 12x9, the image 12x8"
 
 
 def test_the_reason_says_which_of_the_two_is_at_fault(tmp_path):
     coloured().save(tmp_path / "x.jpg")
     assert reason(tmp_path / "x.jpg", tmp_path / "m.png") == "mask: no such file"
-    assert reason(tmp_path / "m.png", tmp_path / "x.jpg") == "picture: no such file"
+    assert reason(tmp_path / "m.png", tmp_path / "x.jpg") == "image: no such file"
 
 
 @many
@@ -238,7 +248,7 @@ def test_an_orientation_that_is_none_turns_nothing(tmp_path):
     exif[ExifTags.Base.Orientation] = 9
     Image.new("RGB", (64, 48), "red").save(tmp_path / "x.jpg", exif=exif)
     Image.new("L", (48, 64), 1).save(tmp_path / "m.png")
-    with pytest.raises(UnusableFile, match="the mask is 48x64, the picture 64x48"):
+    with pytest.raises(UnusableFile, match="the mask is 48x64, the image 64x48"):
         read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
 
 

@@ -39,7 +39,7 @@ def spoil(raw: RawSet) -> dict[str, str]:
     Image.new("L", (5, 5), 1).save(raw.mask(names[0]))
     Image.new("L", Image.open(raw.picture(names[19])).size, 7).save(raw.mask(names[19]))
     strange = "the trimap holds values other than 1 (pet)"
-    reasons = ["the mask is 5x5", "picture: the file is empty", "mask: no such file", strange]
+    reasons = ["the mask is 5x5", "image: the file is empty", "mask: no such file", strange]
     return dict(zip([names[0], names[1], names[2], names[19]], reasons, strict=True))
 
 
@@ -133,7 +133,7 @@ def test_all_files_that_cannot_be_used_are_listed_at_once(raw, tmp_path):
     assert message.startswith("4 of 23 samples cannot be used: ")
     for name, reason in faults.items():
         assert f"{name} ({reason}" in message
-    assert message.endswith("mend them, or set preprocess.on_bad to skip")
+    assert message.endswith("fix them, or set preprocess.on_bad to skip")
     assert not (tmp_path / "out").exists()
 
 

@@ -22,7 +22,7 @@ def test_the_line_names_the_first_of_what_was_found():
     pairs = [[f"a{i}", "train", f"b{i}", "test"] for i in range(1000)]
     line = describe(summary(skipped={"x": "the file is empty"}, leakage=pairs, contradictions=pairs[:1]))
     assert line == (
-        f"{SOUND}; skipped: 1 samples (x: the file is empty; all in summary.json); leakage: 1,000 pictures are in two "
-        "splits (a0 in train = b0 in test, a1 in train = b1 in test, a2 in train = b2 in test, …; all in summary.json)"
-        "; contradiction: 1 pictures come again with another mask (a0 in train = b0 in test; all in summary.json)"
+        f"{SOUND}; skipped: 1 samples (x: the file is empty; all in summary.json); leakage: 1,000 images are in two "
+        "splits (a0 in train = b0 in test, a1 in train = b1 in test, a2 in train = b2 in test, ...; all in summary.json"
+        "); contradiction: 1 images have two different masks (a0 in train = b0 in test; all in summary.json)"
     )

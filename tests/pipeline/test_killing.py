@@ -65,7 +65,7 @@ def test_a_training_that_is_asked_to_stop_saves_and_says_so(private: Workspace, 
         rest = process.communicate(timeout=60)[0]
         assert process.returncode == 128 + number
         assert f"\ntrain_unet: {words} in epoch " in rest
-        assert "and its state is saved; run the same command again to go on\n" in rest
+        assert "and its state is saved; run the same command again to resume\n" in rest
     with started(private, *command) as process:
         assert "; goes on in epoch " in wait_for(process, "unet: ")
 

@@ -1,4 +1,4 @@
-"""Bad parameters, missing inputs and a broken set-up end in exit 2 and one line that says how to mend it."""
+"""Bad parameters, missing inputs and a broken set-up end in exit 2 and one line that says how to fix it."""
 
 import re
 import subprocess

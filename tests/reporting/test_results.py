@@ -1,5 +1,7 @@
 """The table for a person."""
 
+import json
+
 import pytest
 
 from segkit.base.errors import InputError
@@ -34,6 +36,20 @@ def test_one_model_alone_is_shown_with_its_own_places(tmp_path):
 
 def test_nothing_evaluated_says_what_to_run(tmp_path):
     with pytest.raises(InputError, match=r"no .*/scores/\*\.json here; run 'make repro'"):
+        results(tmp_path)
+
+
+@pytest.mark.parametrize("value", [10**400, -1, 1.5, float("nan"), None, "0.5", True, [0.5]])
+@pytest.mark.parametrize("key", ["dice", "images"])
+def test_a_number_that_is_not_a_score_is_one_line(tmp_path, key, value):
+    write_scores(tmp_path, "unet", 0.5)
+    path = tmp_path / "scores/unet.json"
+    scores = json.loads(path.read_text())
+    scores["test"][key] = value
+    path.write_text(json.dumps(scores))
+    with pytest.raises(
+        InputError, match=rf"unet\.json is not a file of scores \(test\.{key}: must .*; run 'dvc repro'"
+    ):
         results(tmp_path)
 
 

@@ -113,10 +113,10 @@ def test_what_has_no_partner_or_cannot_be_read_is_reported_by_preprocess(own, tm
     own.bring()
     with pytest.raises(InputError) as caught:
         preprocess(own.target, tmp_path / "out", options())
-    for reason in ("n3 (picture: no such file)", "n4 (mask: no such file)", "n5 (mask: the file is empty)"):
+    for reason in ("n3 (image: no such file)", "n4 (mask: no such file)", "n5 (mask: the file is empty)"):
         assert reason in str(caught.value)
     # DVC does not watch the folder, so mending alone would not help
-    assert str(caught.value).endswith("; mend them and run 'dvc repro -f download', or set preprocess.on_bad to skip")
+    assert str(caught.value).endswith("; fix them and run 'dvc repro -f download', or set preprocess.on_bad to skip")
 
 
 def test_jpeg_masks_are_refused(own):
@@ -199,7 +199,7 @@ def test_a_mask_that_is_no_mask_is_copied_and_reported_by_preprocess(own, tmp_pa
     more = {"save_all": True, "append_images": frames[1:]} if image_format == "GIF" else {}
     frames[0].save(own.masks / "n3.png", image_format, **more)
     own.bring()
-    with pytest.raises(InputError, match=r"n3 \(mask: (it has 2 frames|its compression is lossy)"):
+    with pytest.raises(InputError, match=r"n3 \(mask: (it has several frames|its compression is lossy)"):
         preprocess(own.target, tmp_path / "out", options())
 
 
@@ -211,7 +211,7 @@ def test_a_mask_that_lies_in_its_transparency_is_reported_and_not_taken_for_fore
     white = Image.new("L", mask.size, 255)
     Image.merge(mode, [white] * (len(mode) - 1) + [mask]).save(own.masks / "n3.png")
     own.bring()
-    with pytest.raises(InputError, match=r"n3 \(mask: transparent pixels of it have a value other than 0"):
+    with pytest.raises(InputError, match=r"n3 \(mask: some transparent pixels have a value other than 0"):
         preprocess(own.target, tmp_path / "out", options())
 
 
@@ -220,7 +220,7 @@ def test_masks_without_any_background_are_refused_by_preprocess(own, tmp_path, v
     for number in range(12):
         own.add(f"n{number}", values=values)
     own.bring()
-    with pytest.raises(InputError, match=r"data\.folder\.masks: no pixel of any mask is 0, which means background"):
+    with pytest.raises(InputError, match=r"data\.folder\.masks: no mask has a pixel of 0, which means background"):
         preprocess(own.target, tmp_path / "out", options())
 
 
