@@ -1,4 +1,4 @@
-"""The README's numbers are the committed metrics', and its links lead somewhere."""
+"""The README's numbers are the committed metrics', links point to existing files, and figures are small."""
 
 import json
 import re
@@ -33,3 +33,7 @@ def test_links_to_files_lead_somewhere(page: Path):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
+
+
+def test_figures_load_fast():
+    assert {path.name for path in (ROOT / "docs/images").iterdir() if path.stat().st_size > 300_000} == set()
