@@ -33,7 +33,7 @@ def spied(section: Any, read: set[str], prefix: str = "") -> Any:
         name: spied(value, read, f"{prefix}{name}.") if isinstance(value, BaseModel) else value
         for name, value in values.items()
     }
-    return type(f"Spied{kind.__name__}", (kind,), {"__getattribute__": getattribute})(**fields)
+    return type(f"Spied{kind.__name__}", (kind,), {"__getattribute__": getattribute}).model_construct(**fields)
 
 
 def keys_read(cmd: str) -> list[str]:

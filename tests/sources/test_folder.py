@@ -187,7 +187,7 @@ def test_pipes_and_links_to_nothing_are_reported_by_preprocess(own, tmp_path):
     assert len(own.names()) == 13
     with pytest.raises(InputError) as caught:
         preprocess(own.target, tmp_path / "out", options())
-    for name, role in (("n3", "picture"), ("n4", "mask"), ("n5", "picture"), ("new", "picture")):
+    for name, role in (("n3", "image"), ("n4", "mask"), ("n5", "image"), ("new", "image")):
         assert f"{name} ({role}: no such file)" in str(caught.value)
 
 
