@@ -20,7 +20,7 @@ from segkit.base.errors import InputError, brief
 
 ATTEMPTS = 3  # to get a whole body
 TIMEOUT = 30.0  # seconds to connect, and between two pieces of an answer
-GRACE, SLOWEST = 120.0, 100_000  # seconds, and bytes a second: a download of max_bytes at this speed is the longest
+GRACE, SLOWEST = 120.0, 100_000  # seconds and bytes a second: a download may take GRACE + max_bytes / SLOWEST
 RETRIES = Retry(2, other=0, backoff_factor=1, status_forcelist=[429, *range(500, 600)], retry_after_max=30)
 
 
@@ -29,11 +29,10 @@ class NotFound(InputError):
 
 
 def download(url: str, path: Path, *, checksum: str | None, max_bytes: int) -> bool:
-    """Download ``url`` (http or https, perhaps with user name and password) to ``path``.
+    """Download ``url`` (http or https, perhaps with user name and password) to ``path``; in the main thread only.
 
-    Bytes of an earlier call are reused if they are of the same ``checksum``, of the same address if it is None.
-    Returns whether that was so; a file that then fails its check deserves a fresh download.
-    Raises NotFound or InputError; OSError if ``path`` cannot be written.
+    Returns whether bytes of an earlier call were reused: those of the same ``checksum``, of the same address if it is
+    None. A file that then fails its check deserves a fresh download. Raises NotFound, InputError, or OSError of a disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     address, auth = urldefragauth(url), get_auth_from_url(url)
@@ -129,7 +128,7 @@ def _check_redirect(response: requests.Response, **_: object) -> None:
 
 
 def _too_slow(*_: object) -> None:
-    raise InputError("the server is too slow")
+    raise InputError("the server is too slow; the next run resumes")
 
 
 def _origin(path: Path) -> list[str]:

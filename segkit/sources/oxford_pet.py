@@ -69,7 +69,7 @@ def bring(target: Path, options: OxfordPet, seed: int, workers: int) -> str:
             return _from_first_sound(options.urls, target, cache)
         except OSError as error:
             place, reason = error.filename or f"{target} or {cache}", error.strerror or error
-            raise InputError(f"{brief(place)}: {reason}; free space there or fix its permissions") from None
+            raise InputError(f"{brief(place, 300)}: {reason}; free space there or fix its permissions") from None
 
 
 def _from_first_sound(urls: Sequence[str], target: Path, cache: Path) -> str:
@@ -97,7 +97,7 @@ def _from_first_sound(urls: Sequence[str], target: Path, cache: Path) -> str:
 
 def printable(address: str) -> str:
     """An address for a message: short, and without a user name and password."""
-    return brief(re.sub(":.*@", "://****@", address, flags=re.DOTALL))
+    return brief(re.sub(":.*@", "://****@", address, flags=re.DOTALL), 200)
 
 
 def _unpack_from(mirror: Mirror, shown: str, staging: Path) -> str:

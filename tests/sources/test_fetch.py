@@ -1,7 +1,7 @@
 """Downloads: whole or not at all, resumed where they broke off, bounded in size and in attempts."""
 
 import base64
-import time
+from types import SimpleNamespace
 
 import pytest
 from loopback import BODY, Site, serve
@@ -180,7 +180,7 @@ def test_a_silent_server_is_asked_again(site, get, monkeypatch):
 
 def test_a_short_retry_after_is_honoured_and_a_long_one_cut(site, get, monkeypatch):
     waits = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr("urllib3.util.retry.time", SimpleNamespace(sleep=waits.append))
     for asked in ("7", "99999"):
         site.raw += [[f"HTTP/1.1 503 Busy\r\nRetry-After: {asked}\r\nContent-Length: 0\r\n\r\n".encode()]]
     get()

@@ -36,7 +36,7 @@ def test_a_server_that_drips_is_given_up_and_what_came_is_kept(site, get, monkey
         patch.setattr(fetch, "GRACE", 0.3)
         patch.setattr(fetch, "SLOWEST", 1e9)
         site.raw = [pieces()]
-        with pytest.raises(InputError, match=r"^f\.gz: the server is too slow$"):
+        with pytest.raises(InputError, match=r"^f\.gz: the server is too slow; the next run resumes$"):
             get()
     assert time.monotonic() - start < 4
     get()
