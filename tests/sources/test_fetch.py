@@ -4,7 +4,7 @@ import base64
 from types import SimpleNamespace
 
 import pytest
-from loopback import BODY, Site, serve
+from loopback import BODY, Site, answer, serve
 
 from segkit.base.errors import InputError
 from segkit.sources import fetch
@@ -129,7 +129,7 @@ def test_a_damaged_note_beside_a_partial_file_does_no_harm(site, get, damage):
 def test_a_password_is_sent_to_its_server_only_and_never_stored(site, get):
     with serve(Site({"f.gz": BODY}, cuts=[1000])) as other:
         url = f"{site.url}/f.gz".replace("://", "://user:se%40cret@")
-        site.raw = 2 * [[f"HTTP/1.1 302 Found\r\nLocation: {other.url}/f.gz\r\nContent-Length: 0\r\n\r\n".encode()]]
+        site.raw = 2 * [[answer("HTTP/1.0 302 Found", f"Location: {other.url}/f.gz", "Content-Length: 0")]]
         get(url=url)
         assert other.logins == [None, None]
     assert site.logins == 2 * ["Basic " + base64.b64encode(b"user:se@cret").decode()]
@@ -182,7 +182,7 @@ def test_a_short_retry_after_is_honoured_and_a_long_one_cut(site, get, monkeypat
     waits = []
     monkeypatch.setattr("urllib3.util.retry.time", SimpleNamespace(sleep=waits.append))
     for asked in ("7", "99999"):
-        site.raw += [[f"HTTP/1.1 503 Busy\r\nRetry-After: {asked}\r\nContent-Length: 0\r\n\r\n".encode()]]
+        site.raw += [[answer("HTTP/1.0 503 Busy", f"Retry-After: {asked}", "Content-Length: 0")]]
     get()
     assert get.path.read_bytes() == BODY
     assert waits == [7, 30]

@@ -12,7 +12,7 @@ from segkit.base.errors import InputError
 
 
 def moved(to: str, status: int = 302) -> list[bytes]:
-    return [answer(f"HTTP/1.1 {status} Moved", f"Location: {to}", "Content-Length: 0")]
+    return [answer(f"HTTP/1.0 {status} Moved", f"Location: {to}", "Content-Length: 0")]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
