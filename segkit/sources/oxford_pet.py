@@ -97,7 +97,8 @@ def _from_first_sound(urls: Sequence[str], target: Path, cache: Path) -> str:
 
 def printable(address: str) -> str:
     """An address for a message: short, and without a user name and password."""
-    return brief(re.sub(":.*@", "://****@", address, flags=re.DOTALL), 200)
+    public = address if address.startswith(("file:", "/")) else re.sub(":.*@", "://****@", address, flags=re.DOTALL)
+    return brief(public, 200)
 
 
 def _unpack_from(mirror: Mirror, shown: str, staging: Path) -> str:

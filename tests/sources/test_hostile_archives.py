@@ -174,7 +174,7 @@ KINDS += [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, t
 MEMBER = st.tuples(NAME, st.sampled_from(KINDS), NAME, st.integers(0, 0o7777))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(MEMBER, max_size=5), st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]))
 def test_whatever_an_archive_holds_nothing_lands_outside_the_target(members, form):
     buffer = io.BytesIO()

@@ -102,9 +102,10 @@ def test_from_a_web_server(site, fetch, ending, capsys):
 
 @pytest.mark.parametrize("form", ["uri", "path", "localhost"])
 def test_from_a_folder_read_in_place(tmp_path, fetch, form):
-    folder = tmp_path / "my archives"
+    folder = tmp_path / "my archives@home"
     uri = write(folder, TINY)
-    fetch({"uri": uri, "path": str(folder), "localhost": uri.replace("file://", "file://localhost")}[form])
+    address = {"uri": uri, "path": str(folder), "localhost": uri.replace("file://", "file://localhost")}[form]
+    assert fetch(address).startswith(f"from {address} (")
     assert files_below(fetch.target) == TINY_FILES
     assert files_below(folder) == sorted(TINY)
     assert not fetch.cache.exists()
