@@ -62,6 +62,15 @@ def test_bytes_of_another_file_are_not_resumed_but_replaced(site, get, whole):
     assert get.path.read_bytes() == b"other"
 
 
+def test_a_whole_file_of_another_checksum_is_not_taken_for_one_that_broke_off(site, get):
+    get("sha256 1")
+    site.files["f.gz"], site.cuts = b"other", [2, 0, 0]
+    with pytest.raises(InputError, match="broke off"):
+        get("sha256 2")
+    get("sha256 2")
+    assert get.path.read_bytes() == b"other"
+
+
 def test_an_address_that_does_not_answer_leaves_anothers_bytes_alone(site, get):
     broken(site, get)
     with pytest.raises(NotFound):
