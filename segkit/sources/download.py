@@ -5,8 +5,8 @@ A source is a module of that name in this folder, with a function
     ``bring(target, options, seed, workers) -> str``
 
 which fills the empty folder ``target`` with ``images/NAME.jpg`` and ``annotations/`` (see ``segkit.dataset.catalog``),
-has its section of params.yaml in ``options``, draws by ``seed``, works on ``workers`` cores (0: all), and returns where
-the pictures come from. It raises InputError where they cannot be had.
+takes its section of params.yaml as ``options``, draws random numbers from ``seed``, uses ``workers`` processes (0: as
+many as cores), and returns where the images come from. It raises InputError if they cannot be had.
 """
 
 from importlib import import_module
@@ -19,7 +19,7 @@ from segkit.base.params import Params
 def download(params: Params, target: Path) -> str:
     """Write ``images/*.jpg`` and ``annotations/`` (masks, lists) into ``target``; return one line about them.
 
-    Raises InputError where the source cannot be had or is damaged; ``target`` then stays as it was.
+    Raises InputError if the source cannot be read or is damaged; ``target`` then stays as it was.
     """
     source = import_module(f"segkit.sources.{params.data.source}")
     with atomic_folder(target) as folder:

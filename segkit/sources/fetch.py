@@ -1,148 +1,142 @@
-"""Files over HTTP: continued where they broke off, tried again a few times, never larger than agreed.
+"""Download one file over HTTP: whole or not at all, resumed where it broke off, bounded in size and time.
 
-A download to ``NAME`` has two companions until it is discarded: ``NAME.part``, the bytes so far, and
-``NAME.from``, one text that says which file these are bytes of, so that different files are never mixed.
+``NAME.part`` holds the bytes so far, ``NAME.from`` three lines: the file's identity, the address that sent the bytes,
+and the validator (``ETag`` or ``Last-Modified``) that came with them.
 """
 
 import os
 import re
-import time
-from collections.abc import Callable
-from http.client import HTTPResponse
+import signal
 from pathlib import Path
-from typing import NamedTuple
-from urllib.error import HTTPError
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.utils import get_auth_from_url, urldefragauth
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
 
 from segkit.base import progress
-from segkit.base.errors import InputError
-from segkit.sources import connection
-from segkit.sources.connection import Transient
+from segkit.base.errors import InputError, brief
 
-PAUSES = (1.0, 5.0)  # seconds before the second and the third attempt, if the server does not ask for more
-
-_CHUNK = 1 << 18  # bytes
-
-Pause = Callable[[float], None]
+ATTEMPTS = 3  # to get a whole body
+TIMEOUT = 30.0  # seconds to connect, and between two pieces of an answer
+GRACE, SLOWEST = 120.0, 100_000  # seconds and bytes a second: a download may take GRACE + max_bytes / SLOWEST
+RETRIES = Retry(2, other=0, backoff_factor=1, status_forcelist=[429, *range(500, 600)], retry_after_max=30)
 
 
-def download(url: str, path: Path, *, identity: str, max_bytes: int, pause: Pause = time.sleep) -> bool:
-    """Bring the file at ``url`` (http or https) to ``path``, whole or not at all.
+class NotFound(InputError):
+    """The server or the folder was reached and does not have the file."""
 
-    identity: names the file's content, a checksum where one is known, else its address. Bytes that an earlier
-    call left at ``path`` or ``path.part`` under the same identity are used; others are replaced as soon as
-    this server answers. max_bytes: a larger body is refused. pause: waits so many seconds.
 
-    Returns whether the file was continued or found rather than fetched in one piece: one that then fails
-    its check deserves a second download. Raises NotFoundOnServer, or InputError with the reason; OSError
-    where ``path`` cannot be written.
+def download(url: str, path: Path, *, checksum: str | None, max_bytes: int) -> bool:
+    """Download ``url`` (http or https, perhaps with user name and password) to ``path``; in the main thread only.
+
+    Returns whether bytes of an earlier call were reused: those of the same ``checksum``, of the same address if it is
+    None. A file that then fails its check deserves a fresh download. Raises NotFound, InputError, or OSError of a disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if _origin(path) == identity and path.exists():
+    address, auth = urldefragauth(url), get_auth_from_url(url)
+    if path.exists() and _origin(path)[0] == (checksum or address):
         return True
-    for seconds in PAUSES:
-        try:
-            return _attempt(url, path, identity, max_bytes)
-        except Transient as error:
-            pause(max(seconds, error.wait))
+    signal.signal(signal.SIGALRM, _too_slow)
+    signal.setitimer(signal.ITIMER_REAL, GRACE + max_bytes / SLOWEST)
     try:
-        return _attempt(url, path, identity, max_bytes)
-    except Transient as error:
-        raise InputError(f"{error}, {len(PAUSES) + 1} attempts") from None
+        with requests.Session() as session:
+            session.auth = auth if any(auth) else None
+            session.hooks["response"].append(_check_redirect)
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=RETRIES))
+            for _ in range(ATTEMPTS):
+                try:
+                    return _attempt(session, address, path, checksum or address, max_bytes)
+                except HTTPError as error:
+                    broken = brief(error, 200)
+        raise InputError(f"the download broke off ({broken}), {ATTEMPTS} attempts")
+    except (requests.RequestException, ValueError) as error:
+        cause = getattr(error.args[0] if error.args else None, "reason", error)  # what urllib3 retried in vain
+        raise InputError(f"{path.name}: the request failed ({brief(cause, 200)})") from None
+    except InputError as error:
+        raise type(error)(f"{path.name}: {error}") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def discard(path: Path) -> None:
-    """Remove a download, whole or partial; a file at ``path`` that did not come from here stays."""
-    if _origin_file(path).exists():
-        _begin(path)
-        _origin_file(path).unlink()
+    """Remove a download, whole or partial; a file at ``path`` that was not downloaded stays."""
+    if _beside(path, "from").exists():
+        for file in (path, _beside(path, "part"), _beside(path, "from")):
+            file.unlink(missing_ok=True)
 
 
-def _attempt(url: str, path: Path, identity: str, max_bytes: int) -> bool:
-    """One request; returns whether it continued a partial file."""
-    part = _part(path)
-    offset = part.stat().st_size if _origin(path) == identity and part.exists() else 0
-    with connection.ask(url, offset) as response:
-        span = _span(response, offset)
-        if span is None:
+def _attempt(session: requests.Session, address: str, path: Path, identity: str, max_bytes: int) -> bool:
+    """Get the file, or the rest of it, by one request; returns whether earlier bytes were reused."""
+    part = _beside(path, "part")
+    known, sender, validator = _origin(path)
+    offset = part.stat().st_size if known == identity and part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+    if offset and sender == address and re.fullmatch("[!-~][ -~]*", validator):
+        headers["If-Range"] = validator
+    with session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        start, total = _span(response, offset, part)
+        if start == 0:
+            path.unlink(missing_ok=True)
             part.unlink(missing_ok=True)
-            raise Transient("the server sent other bytes than it was asked for")
-        if span.total is not None:
-            _refuse_above(max_bytes, span.total)
-        encoding = response.headers.get("Content-Encoding", "identity").lower()
-        # Servers label every .gz file as compressed, and send it as it is.
-        if encoding != "identity" and (encoding not in ("gzip", "x-gzip") or path.suffix != ".gz"):
-            raise InputError(f"the server sent the file compressed ({encoding[:20]!r}) although asked not to")
-        if span.start == 0:
-            _begin(path)
-            _origin_file(path).write_text(identity, encoding="utf-8")
-        if response.status != 416:
-            _save(response, path, span, max_bytes)
+            validator = response.headers.get("ETag") or response.headers.get("Last-Modified", "")
+            _beside(path, "from").write_text(f"{identity}\n{address}\n{validator}", encoding="utf-8")
+        size = start
+        shown = progress.bar(label=path.name, total=total, initial=start, unit="B", unit_scale=True)
+        with shown, open(part, "ab") as file:
+            # A .gz file stays one, whatever Content-Encoding says: servers label such files as compressed.
+            while size != total and (chunk := response.raw.read1(1 << 18, decode_content=False)):
+                size += len(chunk)
+                if max(size, total or 0) > max_bytes:
+                    discard(path)
+                    raise InputError(f"larger than the {max_bytes} bytes expected at most")
+                file.write(chunk)
+                shown.update(len(chunk))
+    if total not in (None, size):
+        raise HTTPError(f"{size} of {total} bytes")
     os.replace(part, path)
-    return span.start > 0
+    return start > 0
 
 
-class _Span(NamedTuple):
-    """Which bytes a response carries: those from ``start`` on; ``total``: the whole file's size, if known."""
-
-    start: int
-    total: int | None
-
-
-def _span(response: HTTPResponse | HTTPError, offset: int) -> _Span | None:
-    """What the server answers to a request for the bytes from ``offset``; None if it makes no sense."""
-    place = response.headers.get("Content-Range", "").strip()
-    if response.status == 416:
-        # Nothing follows the bytes that are here: either they are the whole file or they belong to another.
-        return _Span(offset, offset) if place == f"bytes */{offset}" else None
-    if response.headers.get_content_type() == "text/html":
+def _span(response: requests.Response, offset: int, part: Path) -> tuple[int, int | None]:
+    """Where in the file the body starts, and the file's size if it is known."""
+    status, headers = response.status_code, response.headers
+    if status in (206, 416):
+        place = re.fullmatch(r"bytes (?:(\d{1,18})-\d+|\*)/(\d{1,18})", headers.get("Content-Range", ""))
+        if place and int(place[1] or place[2]) == offset <= int(place[2]):
+            return offset, int(place[2])  # equal with 416: nothing is missing
+        part.unlink(missing_ok=True)
+        raise HTTPError("the server sent other bytes than it was asked for")
+    if status != 200:
+        raise (NotFound if status in (404, 410) else InputError)(
+            f"the server answered {status} {brief(response.reason)}"
+        )
+    if headers.get("Content-Type", "").startswith("text/html"):
         raise InputError("the server sent a web page (text/html), not the file")
-    if response.status == 206:
-        match = re.fullmatch(r"bytes (\d{1,18})-\d+/(\d{1,18})", place)
-        return _Span(offset, int(match[2])) if match and int(match[1]) == offset < int(match[2]) else None
-    if response.status == 200:
-        return _Span(0, response.length)
-    raise InputError(f"the server answered {response.status}, not 200")
+    return 0, response.raw.length_remaining
 
 
-def _begin(path: Path) -> None:
-    """Make room for a new download."""
-    path.unlink(missing_ok=True)
-    _part(path).unlink(missing_ok=True)
+def _check_redirect(response: requests.Response, **_: object) -> None:
+    """Refuse a redirect from https to http, and read the body of none; requests refuses other schemes."""
+    if response.is_redirect:
+        response.close()
+        target = urlsplit(urljoin(response.url, response.headers["Location"]))
+        if target.scheme == "http" and response.url.startswith("https:"):
+            raise InputError("a redirect from https to http is not allowed")
 
 
-def _save(response: HTTPResponse, path: Path, span: _Span, max_bytes: int) -> None:
-    """Append the body to the partial file, at most up to the length that was announced, and check that length."""
-    size = span.start
-    shown = progress.bar(label=path.name, total=span.total, initial=size, unit="B", unit_scale=True)
-    with shown, open(_part(path), "ab") as file:
-        while chunk := connection.read(response, _CHUNK if span.total is None else min(_CHUNK, span.total - size)):
-            size += len(chunk)
-            if size > max_bytes:
-                discard(path)
-            _refuse_above(max_bytes, size)
-            file.write(chunk)
-            shown.update(len(chunk))
-        file.flush()
-        os.fsync(file.fileno())
-    # http.client ends a body that was cut off like one that is complete.
-    if span.total is not None and size < span.total:
-        raise Transient(f"the connection broke off after {size} of {span.total} bytes")
+def _too_slow(*_: object) -> None:
+    raise InputError("the server is too slow; the next run resumes")
 
 
-def _refuse_above(max_bytes: int, size: int) -> None:
-    if size > max_bytes:
-        raise InputError(f"larger than the {max_bytes} bytes expected at most")
+def _origin(path: Path) -> list[str]:
+    """The lines of ``NAME.from``; where it is missing or damaged they match nothing."""
+    file = _beside(path, "from")
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    return [*text.split("\n", 2), "", ""][:3]
 
 
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-def _origin_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.from")
-
-
-def _origin(path: Path) -> str | None:
-    """The identity of the bytes at ``path`` or in its partial file; None where there are none."""
-    file = _origin_file(path)
-    return file.read_text(encoding="utf-8") if file.exists() else None
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f"{path.name}.{ending}")

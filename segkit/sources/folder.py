@@ -1,14 +1,15 @@
-"""A user's own pictures and masks, brought into the layout of Oxford-IIIT Pet, so that one reader serves all.
+"""A user's own images and masks, copied into the layout of Oxford-IIIT Pet, so that one reader serves all sources.
 
-Pictures and masks match by their names without the ending. The files are copied as they are: what the values of a mask
-mean is ``segkit.dataset``'s to decide.
+Images and masks match by their names without the extension. The files are copied unchanged: ``segkit.dataset`` decides
+what the values of a mask mean.
 """
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, brief
 from segkit.base.files import atomic_write
 from segkit.base.names import name_fault
 from segkit.base.params import Folder
@@ -19,10 +20,10 @@ from segkit.base.workspace import main_checkout
 def bring(target: Path, options: Folder, seed: int, workers: int) -> str:
     """Copy the pairs of ``options.images`` and ``options.masks`` into ``target``; returns where they are from.
 
-    A sample is in the test set where the SHA-256 of its name, as a share of its range, is below ``options.test_share``;
-    the others stand in ``trainval.txt`` in the order of that hash. What has no partner or cannot be read is listed too,
-    so that preprocessing reports it. Raises InputError for a missing folder, the same one twice, JPEG masks, or names
-    that cannot stand in a list.
+    A sample is in the test set if the SHA-256 of its name, scaled to [0, 1), is below ``options.test_share``; the
+    others are listed in ``trainval.txt`` in the order of that hash. Files without a partner or that cannot be read are
+    listed too, so that preprocessing reports them. Raises InputError for a missing folder, one folder for both, JPEG
+    masks, or names that a list cannot hold.
     """
     pictures = _by_name(main_checkout() / options.images, "images")
     masks = _by_name(main_checkout() / options.masks, "masks")
@@ -44,7 +45,7 @@ def bring(target: Path, options: Folder, seed: int, workers: int) -> str:
 
 
 def _write_lists(annotations: Path, names: list[str], test_share: float) -> None:
-    """``trainval.txt`` and ``test.txt``, a name a line; no ``list.txt``, which would say that the names are breeds."""
+    """Write ``trainval.txt`` and ``test.txt``, a name a line; a ``list.txt`` would say that the names are breeds."""
     shares = {name: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8 for name in names}
     ordered = sorted(names, key=shares.__getitem__)
     test = [name for name in ordered if shares[name] < test_share]
@@ -55,10 +56,10 @@ def _write_lists(annotations: Path, names: list[str], test_share: float) -> None
 
 
 def _by_name(folder: Path, key: str) -> dict[str, Path]:
-    """Files by their name without the ending; hidden files and folders left out. Pipes and links to nothing are named,
-    too, so that they are reported and not lost."""
-    if not folder.is_dir():
-        raise InputError(f"data.folder.{key}: {folder} is not a folder")
+    """Files by their name without the extension, without hidden files and folders. Pipes and broken links are included,
+    so that preprocessing reports them."""
+    if not os.path.isdir(folder):  # False for a name too long, at which Path.is_dir raises
+        raise InputError(f"data.folder.{key}: {brief(folder, 300)} is not a folder")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if not path.is_dir() and not path.name.startswith("."):

@@ -8,7 +8,8 @@ from pathlib import Path
 from segkit.base.errors import InputError
 from segkit.base.names import LONGEST_NAME
 from segkit.dataset.catalog import SPLITS, read_catalog
-from segkit.sources.addresses import parse_sums
+from segkit.sources.mirrors import SUMS as SUMS_NAME
+from segkit.sources.mirrors import Mirror
 from tests.fuzz.target import Target
 
 SUMS, LISTS, BREEDS = b"\0", b"\1", b"\3"
@@ -26,8 +27,9 @@ def _seeds() -> list[bytes]:
 def _run(content: bytes, folder: Path) -> None:
     kind, text = content[:1], content[1:]
     if not kind or not kind[0] % 2:
-        for name, checksum in parse_sums(text).items():
-            assert name.strip() and len(checksum.digest) == 64 and checksum.digest == checksum.digest.lower()
+        (folder / SUMS_NAME).write_bytes(text)
+        for name, checksum in Mirror(str(folder), folder / "cache").sums().items():
+            assert name.strip() and len(checksum) == len("sha256 ") + 64 and checksum == checksum.lower()
         return
     trainval, _, test = text.partition(b"\xff")
     annotations = folder / "annotations"

@@ -6,20 +6,25 @@ from loopback import BODY, Site, serve
 from segkit.sources import fetch
 
 
-@pytest.fixture
-def site(monkeypatch):
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """No proxies, and no waiting between attempts except where a server asks for it."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(fetch, "RETRIES", fetch.RETRIES.new(backoff_factor=0))
+
+
+@pytest.fixture
+def site():
     with serve(Site({"f.gz": BODY})) as site:
         yield site
 
 
 @pytest.fixture
 def get(site, tmp_path):
-    """Download f.gz from the site; ``get.pauses`` are the seconds waited, ``get.path`` is the file."""
+    """Download f.gz from the site to ``get.path``."""
 
-    def get(identity: str = "one", max_bytes: int = 10 * len(BODY), url: str | None = None) -> bool:
-        url = url or f"{site.url}/f.gz"
-        return fetch.download(url, get.path, identity=identity, max_bytes=max_bytes, pause=get.pauses.append)
+    def get(checksum: str | None = None, max_bytes: int = 10 * len(BODY), url: str | None = None) -> bool:
+        return fetch.download(url or f"{site.url}/f.gz", get.path, checksum=checksum, max_bytes=max_bytes)
 
-    get.path, get.pauses = tmp_path / "cache" / "f.gz", []
+    get.path = tmp_path / "cache" / "f.gz"
     return get

@@ -29,7 +29,10 @@ class Site:
     lengths: bool = True
     content_type: str = "application/x-gzip"
     content_range: str | None = None  # sent in place of the true one
+    validators: dict[str, str] = field(default_factory=dict)  # ETag, Last-Modified
     asked: list[tuple[str, str | None]] = field(default_factory=list)  # path, Range
+    conditions: list[str | None] = field(default_factory=list)  # If-Range
+    logins: list[str | None] = field(default_factory=list)  # Authorization
     url: str = ""
 
 
@@ -61,7 +64,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site, name = self.site, self.path.lstrip("/")
         asked = self.headers.get("Range")
+        condition = self.headers.get("If-Range")
         site.asked.append((name, asked))
+        site.conditions.append(condition)
+        site.logins.append(self.headers.get("Authorization"))
         if site.silences:
             time.sleep(site.silences.pop(0))
         if site.raw:
@@ -71,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in site.files:
             return self._answer(404, b"nothing here")
         body = site.files[name]
-        if not (asked and site.ranges):
+        if not (asked and site.ranges) or (condition and condition not in site.validators.values()):
             return self._answer(200, body)
         start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
         if start >= len(body):
@@ -86,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         if content_range:
             self.send_header("Content-Range", content_range)
+        for validator in self.site.validators.items():
+            self.send_header(*validator)
         self.end_headers()
         if status in (200, 206) and self.site.cuts:
             body = body[: self.site.cuts.pop(0)]

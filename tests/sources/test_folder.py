@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,6 +153,11 @@ def test_odd_names_stay_as_they_are(own, name):
     samples = read_catalog(own.target, 10)
     assert {sample.name for sample in samples} == names
     assert all(sample.picture.is_file() and sample.mask.is_file() for sample in samples)
+
+
+def test_a_path_that_cannot_be_is_one_short_line(own):
+    own.masks = Path("x" * 90_000)
+    assert len(own.refusal()) < 400
 
 
 def test_a_missing_folder_is_named(own):

@@ -19,11 +19,11 @@ from segkit.base.errors import InputError
 from segkit.sources import archives
 
 
-def unpack(folder: Path, content: bytes, **limits: int) -> Path:
+def unpack(folder: Path, content: bytes) -> Path:
     archive, target = folder / "a.tar.gz", folder / "inner" / "target"
     archive.write_bytes(content)
     target.mkdir(parents=True)
-    archives.extract(archive, target, **({"max_bytes": 10_000_000, "max_members": 1000} | limits))
+    archives.extract(archive, target, max_bytes=10_000_000, max_members=1000, skip=lambda name: False)
     return target
 
 
@@ -49,7 +49,7 @@ def test_a_name_too_deep_is_refused(tmp_path, depth):
     # Each of 50,000 members could make 2,000 folders, and Python cannot remove a tree of that depth. 500 it can,
     # so that this test, should it fail, leaves nothing that lasts.
     members = [member("d/" * deep + "x") for deep in (15, depth)]
-    with pytest.raises(InputError, match=r"member 'd/d/.* is a path of more than 16 parts"):
+    with pytest.raises(InputError, match=r"member 'd/d/.* or one of more than 16 parts"):
         unpack(tmp_path, pack(*members))
     assert sum(path.is_dir() for path in (tmp_path / "inner/target").rglob("*")) == 15
 
@@ -117,7 +117,9 @@ def test_senseless_numbers_are_ignored_or_one_line(tmp_path, key, value):
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
-@pytest.mark.parametrize(("name", "reason"), [("../evil", "'..'"), ("/evil", "absolute"), ("a\0b", "NUL")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("../evil", "with '..'"), ("/evil", "absolute path"), ("a\0b", "embedded null byte")]
+)
 def test_a_name_from_an_extended_header_is_checked_too(tmp_path, kind, name, reason):
     with pytest.raises(InputError, match=reason):
         unpack(tmp_path, gzip.compress(with_pax(record("path", name.encode()), member("a"), kind=kind)))
@@ -172,7 +174,7 @@ KINDS += [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, t
 MEMBER = st.tuples(NAME, st.sampled_from(KINDS), NAME, st.integers(0, 0o7777))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(MEMBER, max_size=5), st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]))
 def test_whatever_an_archive_holds_nothing_lands_outside_the_target(members, form):
     buffer = io.BytesIO()

@@ -12,7 +12,7 @@ from segkit.base.errors import InputError
 
 
 def moved(to: str, status: int = 302) -> list[bytes]:
-    return [answer(f"HTTP/1.1 {status} Moved", f"Location: {to}", "Content-Length: 0")]
+    return [answer(f"HTTP/1.0 {status} Moved", f"Location: {to}", "Content-Length: 0")]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -24,7 +24,7 @@ def test_a_redirect_is_followed(site, get, form, status):
     assert get.path.read_bytes() == BODY
 
 
-def test_a_broken_download_is_continued_behind_a_redirect(site, get):
+def test_a_broken_download_is_resumed_behind_a_redirect(site, get):
     with serve(Site({"there.gz": BODY}, cuts=[1000])) as other:
         site.raw = [moved(f"{other.url}/there.gz"), moved(f"{other.url}/there.gz")]
         assert get() is True
@@ -34,30 +34,28 @@ def test_a_broken_download_is_continued_behind_a_redirect(site, get):
 
 def test_a_redirect_to_an_impossible_port_is_one_line(site, get):
     site.raw = [moved(f"http://127.0.0.1:{10**25}/f.gz")]
-    with pytest.raises(InputError, match=r"^the request failed \(.*too large"):
+    with pytest.raises(InputError, match=r"^f\.gz: the request failed \("):
         get()
 
 
 @pytest.mark.parametrize("targets", [["/f.gz"], [f"/{number}" for number in range(99)]], ids=["circle", "chain"])
 def test_endless_redirects_are_one_line(site, get, targets):
     site.raw = list(map(moved, itertools.islice(itertools.cycle(targets), 50)))
-    with pytest.raises(InputError, match=r"^the server answered 302 .*redirect") as caught:
+    with pytest.raises(InputError, match=r"^f\.gz: the request failed \(Exceeded 30 redirects\.\)$"):
         get()
-    assert str(caught.value).isprintable()
-    assert len(site.asked) <= 11
+    assert len(site.asked) <= 31
 
 
-@pytest.mark.parametrize("to", ["file:///etc/hosts", "ftp://127.0.0.1:9/f.gz", "data:,x", "HTTPX://a/b"])
+@pytest.mark.parametrize("to", ["file:///etc/hosts", "ftp://127.0.0.1:9/f.gz", "HTTPX://" + "a" * 60_000])
 def test_a_redirect_to_no_web_address_is_refused(site, get, to):
     site.raw = [moved(to)]
-    with pytest.raises(InputError, match=r"^the server answered 302 .*not allowed"):
+    with pytest.raises(InputError, match=r"^f\.gz: the request failed \(No connection adapters were found") as caught:
         get()
-    assert get.pauses == []
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 300
+    assert len(site.asked) == 1
 
 
-@pytest.mark.parametrize(
-    "to", ["http://", "http://[", "//", "http://a:b/", "http://\x1b[2J/", "http://" + "a" * 70 + "/"]
-)
+@pytest.mark.parametrize("to", ["http://", "http://[", "//", "http://a:b/", "http://\x1b[2J/", "data:,x"])
 def test_a_redirect_to_nonsense_is_one_line(site, get, to):
     site.raw = [moved(to)]
     site.files.clear()
@@ -68,7 +66,7 @@ def test_a_redirect_to_nonsense_is_one_line(site, get, to):
 
 def test_a_redirect_without_an_address_is_one_line(site, get):
     site.raw = [[answer("HTTP/1.1 302 Found")]]
-    with pytest.raises(InputError, match=r"^the server answered 302 Found$"):
+    with pytest.raises(InputError, match=r"^f\.gz: the server answered 302 Found$"):
         get()
 
 
@@ -98,14 +96,14 @@ def secure(monkeypatch, tmp_path):
     pem, secret = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     path = tmp_path / "certificate.pem"
     path.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, secret, serialization.NoEncryption()))
-    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     with serve(Site({"f.gz": BODY}), context) as site:
         yield site
 
 
-def test_https_is_continued_too(secure, get):
+def test_https_is_resumed_too(secure, get):
     secure.cuts = [1000]
     assert get(url=f"{secure.url}/f.gz") is True
     assert get.path.read_bytes() == BODY
@@ -113,8 +111,8 @@ def test_https_is_continued_too(secure, get):
 
 
 def test_a_certificate_that_nobody_trusts_is_one_line(secure, get, monkeypatch):
-    monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(InputError, match=r"^the request failed .*certificate verify failed"):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(InputError, match=r"^f\.gz: the request failed .*certificate verify failed"):
         get(url=f"{secure.url}/f.gz")
     assert secure.asked == []
 
@@ -124,6 +122,6 @@ def test_http_may_lead_to_https_but_not_the_other_way(site, secure, get):
     get()
     assert get.path.read_bytes() == BODY
     secure.raw = [moved(f"{site.url}/f.gz")]
-    with pytest.raises(InputError, match=r"^the server answered 302 .*not allowed"):
-        get("two", url=f"{secure.url}/f.gz")
+    with pytest.raises(InputError, match=r"^f\.gz: a redirect from https to http is not allowed$"):
+        get("sha256 2", url=f"{secure.url}/f.gz")
     assert len(site.asked) == 1
