@@ -1,6 +1,8 @@
 """The command line: ``python -m segkit COMMAND``. What a command needs is imported when it runs."""
 
 import argparse
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,24 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     parser = Parser(prog="segkit", description="Use and measure what the pipeline makes.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_results(commands)
-    _add_bench(commands)
-    options = parser.parse_args(arguments)
-    return run_command(f"segkit {options.command}", lambda: options.work(options))
-
-
-def _add_results(commands) -> None:
     command = commands.add_parser("results", help="print both models' scores and where to find everything")
     command.set_defaults(work=_results)
-
-
-def _results(options: argparse.Namespace) -> None:
-    from segkit.reporting.results import results
-
-    print(results())
-
-
-def _add_bench(commands) -> None:
     command = commands.add_parser("bench", help="measure training: loading alone, computing alone, the real loop")
     command.add_argument("--model", choices=MODEL_NAMES, help="default: both")
     command.add_argument("--size", type=_size, help="128 or 96x128, height by width; default: preprocess.size")
@@ -46,6 +32,14 @@ def _add_bench(commands) -> None:
     command.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
     command.add_argument("--json", type=_file, metavar="FILE", help="also write the result to this file")
     command.set_defaults(work=_bench)
+    options = parser.parse_args(arguments)
+    return run_command(f"segkit {options.command}", lambda: options.work(options))
+
+
+def _results(options: argparse.Namespace) -> None:
+    from segkit.reporting.results import results
+
+    print(results())
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -55,9 +49,8 @@ def _bench(options: argparse.Namespace) -> None:
     from segkit.base.files import write_json
     from segkit.reporting.bench import Plan, bench, describe
 
-    names = (options.model,) if options.model else MODEL_NAMES
     results = {}
-    for name in names:
+    for name in [options.model] if options.model else MODEL_NAMES:
         batch = options.batch or getattr(configuration, name).train.batch_size
         plan = Plan(options.size or configuration.preprocess.size, batch, options.seconds, options.profile)
         results[name] = bench(name, configuration, plan)
@@ -69,29 +62,23 @@ def _bench(options: argparse.Namespace) -> None:
 def _file(text: str) -> Path:
     path = Path(text)
     if not path.name or path.is_dir():
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"not a file to write: {text!r}")
     return path
 
 
-_file.__name__ = "file to write"
+def _positive(kind: type) -> Callable[[str], int | float]:
+    def number(text: str) -> int | float:
+        with suppress(ValueError):
+            if 0 < (value := kind(text)) < 1e6:
+                return value
+        raise argparse.ArgumentTypeError(f"not a positive {kind.__name__}: {text!r}")
 
-
-def _positive(kind: type):
-    def number(text: str):
-        value = kind(text)
-        if not 0 < value < 1e6:
-            raise ValueError(text)
-        return value
-
-    number.__name__ = f"positive {kind.__name__}"  # argparse names it in its message
     return number
 
 
 def _size(text: str) -> tuple[int, int]:
-    sides = [int(side) for side in text.split("x")]
-    if len(sides) not in (1, 2) or not all(16 <= side <= 8192 for side in sides):
-        raise ValueError(text)
-    return sides[0], sides[-1]
-
-
-_size.__name__ = "size from 16 to 8192"
+    with suppress(ValueError):
+        sides = [int(side) for side in text.split("x")]
+        if len(sides) in (1, 2) and all(16 <= side <= 8192 for side in sides):
+            return sides[0], sides[-1]
+    raise argparse.ArgumentTypeError(f"not a size from 16 to 8192: {text!r}")

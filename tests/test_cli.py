@@ -64,12 +64,12 @@ def test_help_names_the_commands(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--size", "8"], "argument --size: invalid size from 16 to 8192 value: '8'"),
+        (["--size", "8"], "argument --size: not a size from 16 to 8192: '8'"),
         (["--size", "64x64x64"], "argument --size"),
-        (["--batch", "0"], "argument --batch: invalid positive int value: '0'"),
+        (["--batch", "0"], "argument --batch: not a positive int: '0'"),
         (["--seconds", "nan"], "argument --seconds"),
-        (["--json", ""], "argument --json: invalid file to write value: ''"),
-        (["--json", "/"], "argument --json: invalid file to write value: '/'"),
+        (["--json", ""], "argument --json: not a file to write: ''"),
+        (["--json", "/"], "argument --json: not a file to write: '/'"),
         (["--model", "vnet"], "argument --model: invalid choice: 'vnet'"),
     ],
 )

@@ -121,6 +121,7 @@ def usable(model: str, architecture: dict[str, Any], **more: Any) -> dict[str, A
         "normalize": {"kind": "image", "mean": [], "std": []},
         "threshold": 0.5,
         "border": "foreground",
+        "valid": {"loss": 0.5},
     }
     return needed | more
 

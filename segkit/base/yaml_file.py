@@ -33,18 +33,16 @@ def read_yaml(path: Path) -> tuple[Any, list[str]]:
 
 def _read_text(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():  # opening a named pipe would block
-            raise InputError(f"{path} is not a file; move it away, then 'git checkout {path}'")
+        if path.exists() and not path.is_file():
+            raise OSError(0, "it is not a file")  # opening a named pipe would block
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; run from the repository's root, or 'git checkout {path}'") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; fix that, or 'git checkout {path}'") from None
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path} has more than {MAX_BYTES:,} bytes; restore it with 'git checkout {path}'")
-    try:
+        if len(content) > MAX_BYTES:
+            raise OSError(0, f"it has more than {MAX_BYTES:,} bytes")
         return content.decode("utf-8")
+    except OSError as error:
+        advice = f"run from the repository's root, or restore it with 'git checkout {path}'"
+        raise InputError(f"{path} cannot be read: {error.strerror}; {advice}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} cannot be read: byte {error.start} is not UTF-8; save it as UTF-8") from None
 

@@ -3,7 +3,8 @@
 Computed in fp32 whatever the training used, so that the scores of different runs compare.
 """
 
-import math
+import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from segkit.base.errors import InputError
@@ -20,7 +22,6 @@ from segkit.base.params import Params
 from segkit.base.prefetch import run_ahead
 from segkit.base.progress import bar
 from segkit.base.workspace import Paths
-from segkit.evaluation.originals import read_original_masks
 from segkit.evaluation.pictures import write_overview, write_picture
 from segkit.evaluation.scores import iou_per_image, scores
 from segkit.models import heads
@@ -50,8 +51,10 @@ class TestSet:
 
     def original_masks(self, rows: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """The masks at their own sizes, ``uint8 (h, w)``: all, or those of ``rows``, in order."""
-        chosen = self.rows if rows is None else [self.rows[row] for row in rows]
-        return read_original_masks(self.processed, chosen)
+        with zipfile.ZipFile(self.processed / "test" / ORIGINAL_MASKS) as archive:
+            for row in range(len(self.rows)) if rows is None else rows:
+                with Image.open(io.BytesIO(archive.read(f"{self.rows[row]['name']}.png")), formats=("PNG",)) as image:
+                    yield np.array(image)  # a copy, which torch can take as it is
 
 
 def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
@@ -63,8 +66,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     paths = paths or Paths()
     make_deterministic(seed=0)  # nothing here is drawn at random
     device = choose_device(params.runtime.device)
-    checkpoint = load_checkpoint(paths.models / f"{name}.safetensors", device)
-    _refuse_strange(checkpoint, name, paths)
+    checkpoint = _load(name, paths, device)
     predictor, threshold = Predictor(checkpoint, device), params.evaluate.threshold
     test = TestSet.open(paths.processed)
     valid_counts = score_split(predictor, open_split(paths.processed, "valid"), threshold)
@@ -76,7 +78,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
         "iou": found["test"]["iou"],
         "dice_original": found["test_original"]["dice"],
         "valid_dice": found["valid"]["dice"],
-        "valid_loss": _validation_loss(checkpoint, paths.models / f"{name}.safetensors"),
+        "valid_loss": checkpoint.metadata["valid"]["loss"],
     }
     write_json(paths.metrics / f"{name}.json", headline)
     write_json(paths.metrics / "scores" / f"{name}.json", found)
@@ -99,28 +101,17 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     )
 
 
-def _refuse_strange(checkpoint: Checkpoint, name: str, paths: Paths) -> None:
-    """InputError where the checkpoint holds another network, or one of another input size, than is asked for."""
+def _load(name: str, paths: Paths, device: torch.device) -> Checkpoint:
+    """The checkpoint; raises InputError unless it holds this network for the packed data's input size."""
     path, size = paths.models / f"{name}.safetensors", read_summary(paths.processed)["size"]
-    if checkpoint.metadata["model"] != name:
+    checkpoint = load_checkpoint(path, device)
+    found = checkpoint.metadata
+    if (found["model"], found["input_size"]) != (name, size):
         raise InputError(
-            f"{path} holds the network {checkpoint.metadata['model']}, not {name}; run 'dvc repro' to train it again, "
-            "or fetch it with 'dvc pull'"
+            f"{path} holds the network {found['model']} for {found['input_size']} px, not {name} for {size} px; run "
+            "'dvc repro' to train it again, or fetch it with 'dvc pull'"
         )
-    if checkpoint.metadata["input_size"] != size:
-        raise InputError(
-            f"{path} was trained at {checkpoint.metadata['input_size']} px, but {paths.processed} holds {size} px; run "
-            "'dvc repro' to train it again"
-        )
-
-
-def _validation_loss(checkpoint: Checkpoint, path: Path) -> float:
-    """The lowest validation loss of the training, for which the weights were kept."""
-    valid = checkpoint.metadata.get("valid")
-    loss = valid.get("loss") if isinstance(valid, dict) else None
-    if not isinstance(loss, float) or not math.isfinite(loss):
-        raise InputError(f"{path} does not say its validation loss; run 'dvc repro' to train it again")
-    return loss
+    return checkpoint
 
 
 def score_split(predictor: Predictor, split: Split, threshold: float) -> np.ndarray:

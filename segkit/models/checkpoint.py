@@ -37,6 +37,14 @@ Side = Annotated[int, Field(ge=16, le=8192)]
 _MEND = "train it again with 'dvc repro', or fetch it with 'dvc pull'"
 
 
+class Valid(Section):
+    """The validation scores of the weights that were kept."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    loss: float
+
+
 class Needed(Section):
     """The metadata without which a network cannot be used; a file holds more, which is not checked."""
 
@@ -48,14 +56,15 @@ class Needed(Section):
     normalize: Normalizer
     threshold: Threshold
     border: Border
+    valid: Valid
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A network with its weights, in evaluation mode, and the metadata that it was saved with.
 
-    Of the metadata ``model``, ``architecture``, ``input_size`` ``[height, width]``, ``normalize``, ``threshold`` and
-    ``border`` are known to be there and sound.
+    Of the metadata ``model``, ``architecture``, ``input_size`` ``[height, width]``, ``normalize``, ``threshold``,
+    ``border`` and ``valid`` (``loss``) are checked.
     """
 
     model: nn.Module

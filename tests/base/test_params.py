@@ -175,7 +175,9 @@ def test_a_file_of_another_shape_is_one_line_and_exit_2(written, capsys, text, f
 
 
 def test_a_missing_file_says_how_to_mend_it(tmp_path):
-    with pytest.raises(InputError, match=r"params.yaml is missing; run from the repository's root"):
+    with pytest.raises(
+        InputError, match=r"params.yaml cannot be read: No such file or directory; run from the repository's root"
+    ):
         params.load(tmp_path / "params.yaml")
 
 

@@ -227,14 +227,14 @@ def refusal(capsys) -> str:
 def test_a_checkpoint_of_another_size_is_refused(copy, capsys):
     write_checkpoint(copy, size=(32, 32))
     line = refusal(capsys)
-    assert "models/unet.safetensors was trained at [32, 32] px, but data/processed holds [24, 32] px" in line
+    assert "models/unet.safetensors holds the network unet for [32, 32] px, not unet for [24, 32] px" in line
     assert not (copy / "metrics").exists()
 
 
 def test_a_checkpoint_of_the_other_network_under_this_name_is_refused(copy, capsys):
     metadata = usable("resnet34_unet", {}, input_size=list(SIZE))
     save_checkpoint(copy / "models" / "unet.safetensors", build("resnet34_unet").state_dict(), metadata)
-    assert "models/unet.safetensors holds the network resnet34_unet, not unet; run 'dvc repro'" in refusal(capsys)
+    assert "models/unet.safetensors holds the network resnet34_unet for [24, 32] px, not unet" in refusal(capsys)
     assert not (copy / "metrics").exists()
 
 
@@ -248,7 +248,7 @@ def test_a_checkpoint_that_does_not_say_its_validation_loss_is_refused(copy, cap
     checkpoint = load_checkpoint(copy / "models/unet.safetensors")
     metadata = checkpoint.metadata | {"valid": valid}
     save_checkpoint(copy / "models/unet.safetensors", checkpoint.model.state_dict(), metadata)
-    assert "does not say its validation loss" in refusal(capsys)
+    assert "has metadata that segkit does not write: valid" in refusal(capsys)
     assert not (copy / "metrics").exists()
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.base.packed import read_samples
 from segkit.dataset.preprocess import preprocess
-from segkit.evaluation.originals import read_original_masks
+from segkit.evaluation.evaluate import TestSet
 from tests.tiny import RawSet, options, pet
 
 
@@ -25,9 +24,9 @@ def packed(tmp_path_factory):
 
 def test_they_are_the_masks_as_they_came(packed):
     raw, processed = packed
-    rows = read_samples(processed, "test")[::-1]
-    assert len(rows) == 5
-    for row, mask in zip(rows, read_original_masks(processed, rows), strict=True):
+    test = TestSet.open(processed)
+    assert len(test.rows) == 5
+    for row, mask in zip(test.rows[::-1], test.original_masks([4, 3, 2, 1, 0]), strict=True):
         trimap = np.asarray(Image.open(raw.mask(row["name"])))
         assert np.array_equal(mask, np.uint8([9, 1, 0, 255])[trimap])
 

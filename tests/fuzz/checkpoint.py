@@ -31,6 +31,7 @@ METADATA = {
     "normalize": {"kind": "dataset", "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
     "threshold": 0.5,
     "border": "foreground",
+    "valid": {"loss": 0.5},
 }
 
 

@@ -230,7 +230,7 @@ def test_metadata_that_are_no_json_object_are_refused(path, weights, capsys, tex
     assert "holds no metadata under 'segkit'" in line or "has metadata that are no JSON object" in line
 
 
-@pytest.mark.parametrize("key", ["model", "architecture", "input_size", "normalize", "threshold", "border"])
+@pytest.mark.parametrize("key", ["model", "architecture", "input_size", "normalize", "threshold", "border", "valid"])
 def test_every_key_that_is_used_is_needed(path, weights, capsys, key):
     metadata = {name: value for name, value in FULL.items() if name != key}
     path.write_bytes(sealed(weights, json.dumps(metadata)))
