@@ -1,7 +1,8 @@
 """Findings about samples while packing: which cannot be used, and which show the same image."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ from segkit.base.errors import InputError
 from segkit.base.files import atomic_write
 from segkit.base.params import Preprocess
 from segkit.base.workspace import main_checkout
-from segkit.dataset.catalog import SPLITS, Sample
+from segkit.dataset.catalog import Sample
 
+PRECEDENCE = ("test", "valid", "train")  # of two splits with the same image the first keeps it
 NAMED = 3  # examples of each finding in a stage's line
 LISTED = 20  # unusable samples in an error message
 INSTEAD = {"on_bad": "skip", "on_empty": "skip or keep", "on_duplicate": "skip or report"}
@@ -20,58 +22,61 @@ INSTEAD = {"on_bad": "skip", "on_empty": "skip or keep", "on_duplicate": "skip o
 
 @dataclass
 class Packed:
-    """The result for one sample: its original size, exact sums and digests, or why it is left out and which key of
-    ``preprocess`` decides whether that is an error."""
+    """The result for one sample: its original size, packed values, sums and counts, or why it is left out and which key
+    of ``preprocess`` decides whether that is an error."""
 
     sample: Sample
-    index: int
     width: int = 0
     height: int = 0
+    image: bytes = b""
+    mask: bytes = b""
     sums: np.ndarray | None = None  # int64 (2, 3): sum and sum of squares of each channel
     foreground: int = 0
     counted: int = 0
-    picture_digest: bytes = b""
-    mask_digest: bytes = b""
     background: bool = False  # whether the mask has any
     original_mask: bytes = b""  # test set: the mask at its own size, as a PNG file
     fault: str | None = None
     key: str = "on_bad"
 
-
-def twins(packed: Iterable[Packed]) -> list[tuple[Packed, Packed]]:
-    """Each sample whose packed image an earlier sample has too, with that earlier one; the order is test, validation,
-    training."""
-    first: dict[bytes, Packed] = {}
-    usable = sorted((p for p in packed if p.fault is None), key=lambda p: -SPLITS.index(p.sample.split))
-    return [(p, first[p.picture_digest]) for p in usable if first.setdefault(p.picture_digest, p) is not p]
+    def row(self) -> tuple[str, str, int, int]:
+        """Its columns of ``samples.csv`` after split and row."""
+        return self.sample.name, self.sample.group, self.width, self.height
 
 
-def leave_out_leaks(pairs: Iterable[tuple[Packed, Packed]]) -> None:
-    """Leave out the samples whose image is kept in another split."""
-    for packed, other in pairs:
-        if packed.sample.split != other.sample.split:
-            packed.fault = f"the same image as {other.sample.name} in the {other.sample.split} set"
+class Duplicates:
+    """Finds samples with the same packed image; with ``skip`` those that another split already has are left out."""
+
+    def __init__(self, skip: bool) -> None:
+        self._skip = skip
+        self._first: dict[bytes, tuple[Sample, bytes]] = {}
+        self._in_split: Counter[tuple[bytes, str]] = Counter()
+        self._leaks: list[list[str]] = []
+        self._contradictions: list[list[str]] = []
+
+    def add(self, packed: Packed) -> None:
+        """Compare the next sample, in the order of ``PRECEDENCE``, with those before it."""
+        if packed.fault:
+            return
+        image, mask = (hashlib.sha256(values).digest() for values in (packed.image, packed.mask))
+        other, other_mask = self._first.setdefault(image, (packed.sample, mask))
+        leak = other.split != packed.sample.split
+        if leak and self._skip:
+            packed.fault = f"the same image as {other.name} in the {other.split} set"
             packed.key = "on_duplicate"
+            return
+        self._in_split[image, packed.sample.split] += 1
+        pair = [packed.sample.name, packed.sample.split, other.name, other.split]
+        self._leaks += [pair] * leak
+        self._contradictions += [pair] * (mask != other_mask)
 
-
-def doubles(pairs: Iterable[tuple[Packed, Packed]]) -> dict[str, Any]:
-    """What the summary says about duplicate images.
-
-    ``leakage``: names and splits of two samples that share an image across splits. ``contradictions``: the same for two
-    samples whose masks differ, in any splits. ``duplicates``: how many images could be removed within splits.
-    """
-    pairs = [(p, other) for p, other in pairs if p.fault is None]
-    sharing = {id(p): p for pair in pairs for p in pair}.values()
-    within = Counter((p.picture_digest, p.sample.split) for p in sharing)
-    return {
-        "leakage": _named((p, other) for p, other in pairs if p.sample.split != other.sample.split),
-        "contradictions": _named((p, other) for p, other in pairs if p.mask_digest != other.mask_digest),
-        "duplicates": sum(within.values()) - len(within),
-    }
-
-
-def _named(pairs: Iterable[tuple[Packed, Packed]]) -> list[list[str]]:
-    return sorted([p.sample.name, p.sample.split, other.sample.name, other.sample.split] for p, other in pairs)
+    def summary(self) -> dict[str, Any]:
+        """``leakage``: names and splits of two samples that share an image across splits. ``contradictions``: the same
+        for two samples whose masks differ. ``duplicates``: how many images could be removed within splits."""
+        return {
+            "leakage": sorted(self._leaks),
+            "contradictions": sorted(self._contradictions),
+            "duplicates": self._in_split.total() - len(self._in_split),
+        }
 
 
 def refuse(left_out: Sequence[Packed], total: int, options: Preprocess) -> None:
