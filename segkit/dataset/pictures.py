@@ -20,11 +20,13 @@ BRIGHTEST = 65535  # of 16 bits
 
 
 def read_pair(picture: Path, mask: Path, size: tuple[int, int] | None = None) -> tuple[Image.Image, Image.Image]:
-    """An image as ``read_input`` reads it, and its mask as 8-bit values at the size of the whole image.
+    """An image as a network sees it (first frame, upright, RGB, resized bilinearly to ``size`` (height, width) if given)
+    and its mask as 8-bit values at the size of the whole image.
 
-    The image is rotated by its EXIF tag, the mask by its own, if it has one. Where their sizes match only as
-    mask was drawn on the stored pixels, so neither is rotated; where both match (half a turn, mirrored, or square), the
-    mask is taken to be drawn on the upright image. Raises UnusableFile where a file cannot be read or the sizes differ.
+    A JPEG is decoded at a half, a quarter or an eighth of its size, where that is no smaller than ``size``. The image is
+    rotated by its EXIF tag, the mask by its own, if it has one. Where their sizes match only as stored, the mask was
+    drawn on the stored pixels, so neither is rotated; where both match (half a turn, mirrored, or square), the mask is
+    taken to be drawn on the upright image. Raises UnusableFile where a file cannot be read or the sizes differ.
     """
     try:
         seen, labels = _open(picture, "image", _check_picture, size), _open(mask, "mask", _check_mask)
@@ -35,18 +37,6 @@ def read_pair(picture: Path, mask: Path, size: tuple[int, int] | None = None) ->
     except MemoryError:
         raise UnusableFile("memory ran out") from None
     raise UnusableFile("the mask is {}x{}, the image {}x{}".format(*labels.upright_size, *seen.upright_size))
-
-
-def read_input(picture: Path, size: tuple[int, int] | None = None) -> Image.Image:
-    """An image as a network sees it: the first frame, upright, as RGB, resized bilinearly to ``size`` (height, width).
-
-    A JPEG is decoded at a half, a quarter or an eighth of its size, where that is no smaller than ``size``. Without
-    ``size`` it keeps its own. Raises UnusableFile.
-    """
-    try:
-        return _to_input(_open(picture, "image", _check_picture, size).upright(), size)
-    except MemoryError:
-        raise UnusableFile("memory ran out") from None
 
 
 def read_mask(path: Path) -> Image.Image:

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from segkit.dataset import pictures
 from segkit.dataset.decode import UnusableFile, decode
-from segkit.dataset.pictures import as_trimap, is_empty, read_input, read_mask, read_pair, to_values, trimap_to_mask
+from segkit.dataset.pictures import as_trimap, is_empty, read_mask, read_pair, to_values, trimap_to_mask
 from tests.tiny import many
 
 ORIENTATION = 0x0112
@@ -282,15 +282,3 @@ def test_an_own_palette_mask_counts_its_indices(tmp_path):
     mask.putpixel((1, 0), 1)
     mask.save(tmp_path / "m.png")
     assert np.asarray(as_trimap(read_mask(tmp_path / "m.png"))).tolist() == [[2, 1]]
-
-
-def test_a_picture_alone_becomes_the_same_input_as_beside_its_mask(tmp_path):
-    """One function for preprocess and for whoever has no mask."""
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture.save(tmp_path / "x.jpg", exif=exif)
-    Image.new("L", (90, 120)).save(tmp_path / "m.png")
-    alone = read_input(tmp_path / "x.jpg", (24, 16))
-    beside, _ = read_pair(tmp_path / "x.jpg", tmp_path / "m.png", (24, 16))
-    assert alone.size == (16, 24) and np.array_equal(alone, beside)
