@@ -22,8 +22,8 @@ BRIGHTEST = 65535  # of 16 bits
 def read_pair(picture: Path, mask: Path, size: tuple[int, int] | None = None) -> tuple[Image.Image, Image.Image]:
     """An image as a network sees it, and its mask as 8-bit values at the size of the whole image.
 
-    The image is its file's first frame, upright, as RGB, resized bilinearly to ``size`` (height, width) if given; a JPEG
-    is decoded at a half, a quarter or an eighth of its size, where that is no smaller than ``size``.
+    The image is its first frame, upright, as RGB, resized bilinearly to ``size`` (height, width) if given. A JPEG is
+    decoded at a half, a quarter or an eighth of its size, where that is no smaller than ``size``.
 
     The image is rotated by its EXIF tag, the mask by its own, if it has one. Where their sizes match only as stored,
     the mask was drawn on the stored pixels, so neither is rotated; where both match (half a turn, mirrored, or square),
