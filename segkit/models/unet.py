@@ -1,8 +1,9 @@
 """U-Net without batch normalisation, with a 2-channel head."""
 
+import torch
 from torch import Tensor, nn
 
-from segkit.models.blocks import UpConv, concatenate, double_conv, initialise, pad_to_multiple
+from segkit.models.blocks import double_conv, initialise, pad_to_multiple
 
 LEVELS = 5
 
@@ -27,7 +28,9 @@ class UNet(nn.Module):
             for inputs, outputs in zip([3, *channels], channels, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
-        self.up = nn.ModuleList(UpConv(2 * outputs, outputs) for outputs in reversed(channels[:-1]))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(2 * outputs, outputs, 2, stride=2) for outputs in reversed(channels[:-1])
+        )
         self.decoder = nn.ModuleList(
             double_conv(2 * outputs, outputs, batch_norm=False) for outputs in reversed(channels[:-1])
         )
@@ -35,7 +38,7 @@ class UNet(nn.Module):
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised pictures ``(N, 3, H, W)`` to logits ``(N, 2, H, W)``: background, foreground."""
+        """Normalised images ``(N, 3, H, W)`` to logits ``(N, 2, H, W)``: background, foreground."""
         height, width = images.shape[-2:]
         x = pad_to_multiple(images, self.stride)
         skips = []
@@ -45,7 +48,7 @@ class UNet(nn.Module):
             x = self.pool(x)
         x = self.encoder[-1](x)
         for up, block in zip(self.up, self.decoder, strict=True):
-            x = block(concatenate(skips.pop(), up(x)))
+            x = block(torch.cat([skips.pop(), up(x)], dim=1))
         return self.head(x)[..., :height, :width]
 
 

@@ -54,7 +54,7 @@ def curves(folder: Path, name: str = "unet") -> list[list[float]]:
 
 @pytest.mark.parametrize(("name", "tolerance"), [("unet", 1e-5), ("resnet34_unet", 2e-3)])
 def test_two_processes_train_as_one_does_up_to_rounding(project, capfd, name, tolerance):
-    """Batch normalisation and Adam magnify rounding; tests/training/test_team.py compares gradients in float64."""
+    """Batch normalisation and Adam magnify rounding; tests/training/test_distributed.py compares gradients in float64."""
     found = []
     for devices in (1, 2):
         line = launch.train(name, small_params(train__batch_size=6, train__lr=1e-4, runtime__devices=devices))
@@ -85,7 +85,7 @@ def test_bad_input_of_several_processes_is_one_line(project, tmp_path_factory, c
 def test_more_processes_than_samples_a_step_are_refused(project, capfd):
     with pytest.raises(SystemExit):
         launch.train("unet", small_params(runtime__devices=2, train__batch_size=1))
-    assert "train.batch_size: 1 samples a step leave some of 2 processes nothing to do" in capfd.readouterr().err
+    assert "train.batch_size: 1 samples a step are fewer than 2 processes" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
