@@ -54,7 +54,7 @@ def curves(folder: Path, name: str = "unet") -> list[list[float]]:
 
 @pytest.mark.parametrize(("name", "tolerance"), [("unet", 1e-5), ("resnet34_unet", 2e-3)])
 def test_two_processes_train_as_one_does_up_to_rounding(project, capfd, name, tolerance):
-    """Batch normalisation and Adam magnify rounding; tests/training/test_distributed.py compares gradients in float64."""
+    """Batch normalisation and Adam magnify rounding; test_distributed.py compares gradients in float64."""
     found = []
     for devices in (1, 2):
         line = launch.train(name, small_params(train__batch_size=6, train__lr=1e-4, runtime__devices=devices))

@@ -16,7 +16,7 @@ def recipe() -> Train:
 @pytest.mark.parametrize("gradient_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("weight_format", [torch.contiguous_format, torch.channels_last])
 def test_the_memory_order_of_weights_and_gradients_changes_nothing(weight_format, gradient_format):
-    """``fused=True`` fails this on the CPU."""
+    """``fused=True`` alone fails this on the CPU."""
     start = torch.randn(4, 3, 3, 3)
     weight = nn.Parameter(start.contiguous(memory_format=weight_format))
     expected = nn.Parameter(start.clone())
