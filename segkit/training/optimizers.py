@@ -13,8 +13,7 @@ from segkit.base.params import Train
 
 
 def adamw(parameters: Iterable[nn.Parameter], recipe: Train) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019), torch's fused kernel: a quarter of
-    the memory traffic of the default."""
+    """AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019), in one pass over memory."""
     optimizer = torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     optimizer.register_step_pre_hook(_match_memory_order)
     return optimizer

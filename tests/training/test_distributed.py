@@ -9,17 +9,13 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from segkit.base.params import Loss
-from segkit.models import build
 from segkit.training.batches import Batch
 from segkit.training.distributed import World
 from segkit.training.loop import Totals
-from segkit.training.losses import WeightedLoss
-from tests.tiny import engine
+from segkit.training.run import build_engine
+from tests.tiny import engine, small_params
 
 CPU = torch.device("cpu")
-LOSS = WeightedLoss.of(Loss(cross_entropy=1.0, dice=0.5))
-NETWORKS = {"unet": {"width": 2}, "resnet34_unet": {}}
 
 
 def in_ranks(work, size: int, folder: Path, *arguments) -> list:
@@ -66,13 +62,12 @@ def batch_norm(world: World, layer: nn.BatchNorm2d, images: torch.Tensor) -> lis
 
 def one_step(world: World, name: str, images: torch.Tensor, masks: torch.Tensor) -> dict:
     """Loss and Dice of a step, its gradients, and the validation of the network after it."""
-    torch.manual_seed(0)
-    model = world.sync_batch_norm(build(name, **NETWORKS[name]).double(), CPU)
-    learner = engine(model, torch.optim.AdamW(model.parameters(), 1e-3), world=world, loss=LOSS)
+    learner = build_engine(name, small_params(unet__width=2, train__loss__dice=0.5), CPU, world)
+    learner.model.double()
     rows = torch.from_numpy(world.slice(torch.arange(len(images)).numpy()))
     batch = Batch(images[rows], masks[rows])
     means = learner.train([batch], epoch=0, steps=1, label="x")
-    gradients = {n: p.grad.clone().numpy() for n, p in model.named_parameters()}
+    gradients = {n: p.grad.clone().numpy() for n, p in learner.model.named_parameters()}
     return {"train": means, "valid": learner.means(learner.validate([batch])), "gradients": gradients}
 
 

@@ -64,13 +64,13 @@ def undisturbed(data, tmp_path_factory):
     """What each network's training writes when nothing happens."""
     found = {}
 
-    def of(name: str, monkeypatch):
+    def of(name: str, monkeypatch, **changes):
         if name not in found:
             folder = tmp_path_factory.mktemp(name)
             (folder / "data").symlink_to(data)
             with monkeypatch.context() as context:
                 context.chdir(folder)
-                launch.train(name, params())
+                launch.train(name, params(**changes))
             found[name] = written(folder, name)
         return found[name]
 
@@ -96,15 +96,16 @@ def interrupted_at(forward: int, name: str, monkeypatch, **changes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "forward"), [("unet", 1), ("unet", STEPS + VALID_STEPS), ("resnet34_unet", STEPS + 5)]
+    ("name", "forward", "changes"),
+    [("unet", 1, {}), ("unet", STEPS + VALID_STEPS, {}), ("resnet34_unet", 3, {"train__epochs": 1})],
 )
-def test_it_resumes_and_ends_the_same(project, undisturbed, name, forward, monkeypatch, capsys):
-    expected = undisturbed(name, monkeypatch)
-    line = interrupted_at(forward, name, monkeypatch)
+def test_it_resumes_and_ends_the_same(project, undisturbed, name, forward, changes, monkeypatch, capsys):
+    expected = undisturbed(name, monkeypatch, **changes)
+    line = interrupted_at(forward, name, monkeypatch, **changes)
     assert "ended by SIGTERM in epoch " in line and "its state is saved" in line
     assert not (project / "models").exists()
     capsys.readouterr()
-    launch.train(name, params())
+    launch.train(name, params(**changes))
     assert "; resuming in epoch " in capsys.readouterr().out
     assert written(project, name) == expected
     assert states(project) == []
