@@ -2,9 +2,9 @@
 
     python -m benchmarks.plain_loop [--raw data/raw] [--size 128] [--model unet] [--rounds 7] [--json FILE]
 
-The plain loop: JPEG decoded and resized at every read in the main process, normalised picture by picture, fp32,
+The plain loop: JPEG decoded and resized at every read in the main process, normalised image by image, fp32,
 NCHW, torch's own layers, losses and default AdamW, the loss read after each step; no augmentation. Ours reads
-packed pictures (packing is timed apart), augments them as ``params.yaml`` says, and trains as the stages do. The two
+packed images (packing is timed apart), augments them as ``params.yaml`` says, and trains as the stages do. The two
 take turns, each in a process of its own; ratios are medians over the rounds.
 """
 
@@ -147,7 +147,7 @@ def compare(name: str, raw: Path, size: int, rounds: int, steps: dict[type, int]
 def main() -> int:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="pictures in the layout of Oxford-IIIT Pet")
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="images in the layout of Oxford-IIIT Pet")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--model", choices=MODEL_NAMES)
     parser.add_argument("--rounds", type=int, default=7)

@@ -64,9 +64,10 @@ class ResNet34UNet(nn.Module):
         trunk = resnet34(weights=None)
         # Old files of torchvision count no batches, and nothing here uses the count.
         counts = {name: tensor for name, tensor in trunk.state_dict().items() if name.endswith("num_batches_tracked")}
-        weights = counts | imagenet_weights()
+        path, found = imagenet_weights()
+        weights = counts | found
         if fault := misfit(weights, trunk.state_dict()):
-            raise InputError(f"{_SETTING}: {_cached()} holds no weights of ResNet34: {fault}; delete it, {_WITHOUT}")
+            raise InputError(f"{_SETTING}: {path} holds no weights of ResNet34: {fault}; delete it, {_WITHOUT}")
         trunk.load_state_dict(weights)
         self._take_encoder(trunk)
 
@@ -92,8 +93,9 @@ class ResNet34UNet(nn.Module):
 Network = ResNet34UNet  # what segkit.models.build makes of this file
 
 
-def imagenet_weights() -> dict[str, Tensor]:
-    """torchvision's ImageNet weights of ResNet34 by torchvision's names, from torch's cache or downloaded into it.
+def imagenet_weights() -> tuple[Path, dict[str, Tensor]]:
+    """torchvision's ImageNet weights of ResNet34 by torchvision's names, and their file in torch's cache, into which
+    they are downloaded if needed.
 
     The digits in the file's name begin its SHA-256. torch.hub compares them only while it downloads; here they are
     compared at every load. torchvision publishes these weights in pickle format alone; torch's restricted unpickler
@@ -101,7 +103,7 @@ def imagenet_weights() -> dict[str, Tensor]:
 
     Raises InputError where the file is neither cached nor reachable, or damaged.
     """
-    path = _cached()
+    path = Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
     prefix = path.stem.rsplit("-", 1)[-1]
     if not path.is_file():
         _download(path, prefix)
@@ -110,17 +112,13 @@ def imagenet_weights() -> dict[str, Tensor]:
         try:
             weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if isinstance(weights, dict):
-                return weights
+                return path, weights
             reason = "it holds no named tensors"
         except Exception as error:  # what torch raises depends on where the file is wrong
             reason = brief(error)
     else:
         reason = f"its SHA-256 does not begin with {prefix}"
     raise InputError(f"{_SETTING}: {path} is damaged ({reason}); delete it and run the same command again, {_WITHOUT}")
-
-
-def _cached() -> Path:
-    return Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
 
 
 def _download(path: Path, prefix: str) -> None:

@@ -33,6 +33,7 @@ from segkit.training.run import build_engine, refuse_lonely_values
 ROUNDS = 9
 WARM_UP_STEPS = 2
 OPERATORS = 15
+PRODUCT_SIDE = 4096  # of the matrix product on a CPU
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def measure(name: str, params: Params, work: Workload) -> dict[str, Any]:
     flops = round(counter.get_total_flops() / work.batch_size)
     step_seconds = _seconds(lambda: _compute(engine, batch, WARM_UP_STEPS)) / WARM_UP_STEPS
     steps = int(np.clip(work.seconds / step_seconds, 1, 500))
-    side = 4096 if device.type == "cpu" else 8192
+    side = PRODUCT_SIDE if device.type == "cpu" else 2 * PRODUCT_SIDE
     factor = torch.randn(side, side, device=device).to(torch.bfloat16 if engine.precision == "bf16" else torch.float32)
     with tempfile.TemporaryDirectory() as folder:
         batches = _batches(Path(folder), params, work, device, steps)

@@ -57,10 +57,6 @@ class TrainingBatches:
                 images[rows], masks[rows] = warps.to(self.device)(images[rows], masks[rows])
             yield Batch(self.normalizer(images), masks)
 
-    def start(self, step: int) -> int:
-        """How many samples of an epoch come before batch ``step``."""
-        return self.bounds[step][0] if step < len(self) else len(self.plan)
-
     def source_rows(self, epoch: int, step: int) -> np.ndarray:
         """The rows of the training set in global batch ``step`` of ``epoch``."""
         return self.plan.source_rows[order(self.plan, self.seed, epoch)[slice(*self.bounds[step])]]

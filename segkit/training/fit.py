@@ -48,9 +48,10 @@ class Fit:
         engine, size = self.engine, self.recipe.batch_size
         held_out = partial(plain_batches, validation, batches.normalizer, batch_size=size, device=engine.device)
         while self.epoch < self.recipe.epochs and not self.stopping.should_stop(self.epoch - 1):
-            first, start = len(self.totals), time.perf_counter()
+            images = sum(stop - start for start, stop in batches.bounds[len(self.totals) :])
+            started = time.perf_counter()
             self._train(batches)
-            images, seconds = len(batches.plan) - batches.start(first), time.perf_counter() - start
+            seconds = time.perf_counter() - started
             valid = engine.validate(self._interruptible(held_out(world=engine.world)))
             self._check_validation(valid, len(validation))
             best = self._record(valid, images, seconds)

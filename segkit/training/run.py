@@ -7,7 +7,6 @@ import hashlib
 import json
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,15 +37,6 @@ from segkit.training.state import SavedState, Saver, parse
 NAMED = 16  # samples in a message
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """The training batches, the validation set, and the summary of the packed data."""
-
-    summary: dict[str, Any]
-    batches: TrainingBatches
-    validation: Split
-
-
 class Trained(NamedTuple):
     """One line about a finished training, and its saved state; neither on ranks other than 0."""
 
@@ -66,11 +56,11 @@ def train(
     """
     paths, stop, world = paths or Paths(), stop or Stop(), World.current()
     recipe: Train = getattr(params, name).train
-    data = read_data(name, params, paths, device, world)
+    summary, batches, validation = read_data(name, params, paths, device, world)
     engine = build_engine(name, params, device, world)
-    smallest = min(stop - start for start, stop in data.batches.bounds)
-    refuse_lonely_values(engine.model, data.summary["size"], smallest, recipe_key(params, name, "batch_size"))
-    metadata = describe(name, params, data, paths) | {"precision": engine.precision}
+    smallest = min(stop - start for start, stop in batches.bounds)
+    refuse_lonely_values(engine.model, summary["size"], smallest, recipe_key(params, name, "batch_size"))
+    metadata = describe(name, params, summary, batches, paths) | {"precision": engine.precision}
     with ExitStack() as stack:
         saved = saver = folder = curves = None
         if world.is_main:
@@ -90,10 +80,10 @@ def train(
                 engine = build_engine(name, params, device, world)
                 fit = Fit(name, engine, recipe, Logbook(folder, curves, recipe.epochs), saver, stop)
         if world.is_main:
-            print(_first_line(fit, len(data.batches.plan)), flush=True)
+            print(_first_line(fit, len(batches.plan)), flush=True)
         try:
             with fit.logbook:
-                fit.run(data.batches, data.validation)
+                fit.run(batches, validation)
         except NotFinite as fault:
             raise InputError(_explain(fault, fit, params, metadata, paths)) from None
         if not world.is_main:
@@ -105,8 +95,11 @@ def train(
         return trained
 
 
-def read_data(name: str, params: Params, paths: Paths, device: torch.device, world: World) -> TrainingData:
-    """Open the packed data and the plan; raises InputError where they are missing, damaged or do not fit the batch."""
+def read_data(
+    name: str, params: Params, paths: Paths, device: torch.device, world: World
+) -> tuple[dict[str, Any], TrainingBatches, Split]:
+    """The summary of the packed data, the training batches and the validation set; raises InputError where data or
+    plan are missing, damaged or do not fit the batch."""
     batch_size, key = getattr(params, name).train.batch_size, recipe_key(params, name, "batch_size")
     summary = read_summary(paths.processed)
     training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
@@ -122,7 +115,7 @@ def read_data(name: str, params: Params, paths: Paths, device: torch.device, wor
         device=device,
         world=world,
     )
-    return TrainingData(summary, batches, validation)
+    return summary, batches, validation
 
 
 def build_engine(name: str, params: Params, device: torch.device, world: World = ALONE) -> Engine:
@@ -218,23 +211,25 @@ def _explain(fault: NotFinite, fit: Fit, params: Params, metadata: dict[str, Any
     )
 
 
-def describe(name: str, params: Params, data: TrainingData, paths: Paths) -> dict[str, Any]:
+def describe(
+    name: str, params: Params, summary: dict[str, Any], batches: TrainingBatches, paths: Paths
+) -> dict[str, Any]:
     """A checkpoint's metadata: how to build and use the network, and the data and recipe it comes from."""
     section = getattr(params, name)
-    arrays = [split[key] for split in data.summary["splits"].values() for key in ("images_sha256", "masks_sha256")]
+    arrays = [split[key] for split in summary["splits"].values() for key in ("images_sha256", "masks_sha256")]
     return {
         "model": name,
         "architecture": architecture(name, params),
-        "input_size": data.summary["size"],
-        "normalize": data.batches.normalizer.as_metadata(),
+        "input_size": summary["size"],
+        "normalize": batches.normalizer.as_metadata(),
         "threshold": params.evaluate.threshold,
         "classes": {"0": "background", "1": "foreground"},
-        "border": data.summary["border"],
+        "border": summary["border"],
         "seed": params.seed,
         "train": as_dict(section.train),
         "pretrained": getattr(section, "pretrained", False),
         "combine": as_dict(params.augment.combine),
-        "samples": data.batches.plan.summary(),
+        "samples": batches.plan.summary(),
         "data_fingerprint": _sha256("\n".join([*arrays, digest(paths.plan)])),
         "version": segkit.__version__,
     }

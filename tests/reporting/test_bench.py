@@ -19,7 +19,10 @@ from tests.tiny import ROOT, changed, small_params
 def result():
     before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
-    yield measure("unet", small_params(train__batch_size=4), Workload((32, 48), 4, 0.02))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "PRODUCT_SIDE", 512)
+        measured = measure("unet", small_params(train__batch_size=4), Workload((32, 48), 4, 0.02))
+    yield measured
     torch.set_num_threads(before)
     torch.use_deterministic_algorithms(deterministic)
 
@@ -78,6 +81,7 @@ def test_the_command_writes_json(tmp_path):
 
 def test_pretrained_weights_are_not_fetched_for_a_measurement(monkeypatch):
     monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(bench, "PRODUCT_SIDE", 512)
     params = small_params(train__batch_size=2)
     params = replace(params, resnet34_unet=replace(params.resnet34_unet, pretrained=True))
     assert measure("resnet34_unet", params, Workload((32, 32), 2, 0.01))["compute_images_per_second"] > 0

@@ -259,7 +259,7 @@ class Recorder:
 def test_from_every_step_the_same_batches_and_losses_follow(project, monkeypatch):
     """Also where the thread that prepares batches runs further ahead, or not at all."""
     small, cpu = params(unet__width=2, train__schedule="cosine"), torch.device("cpu")
-    data = run.read_data("unet", small, Paths(), cpu, World())
+    _, given, validation = run.read_data("unet", small, Paths(), cpu, World())
     forward, seen = Engine._forward, []
 
     def recording(engine, network, images):
@@ -272,7 +272,7 @@ def test_from_every_step_the_same_batches_and_losses_follow(project, monkeypatch
         fit = Fit("unet", run.build_engine("unet", small, cpu), small.unet.train, Logbook(None, None, 1), saver, Stop())
         if state:
             fit.restore(state)
-        fit.run(data.batches, data.validation)
+        fit.run(given, validation)
         return list(seen), fit.logbook.rows, digest_of(fit.stopping.best_weights), digest_of(fit.state()["optimizer"])
 
     monkeypatch.setattr(Engine, "_forward", recording)

@@ -30,6 +30,7 @@ TINY = {
     "unet.width": 4,
     "train.epochs": EPOCHS,
     "train.batch_size": 6,
+    "train.lr": 1e-4,
     "train.precision": "fp32",
     "runtime.device": "cpu",
 }
@@ -76,7 +77,7 @@ def alone(data, tmp_path_factory):
 def assert_same_up_to_rounding(folder: Path, other: Path) -> None:
     assert len(curves(folder)) == len(curves(other)) == EPOCHS
     for one, two in zip(curves(folder), curves(other), strict=True):
-        assert two[:3] == pytest.approx(one[:3], rel=1e-5, abs=1e-5)  # epoch and losses
+        assert two[:3] == pytest.approx(one[:3], rel=1e-4)  # epoch and losses
         assert two[3:] == pytest.approx(one[3:], abs=0.01)  # a pixel may flip
 
 
@@ -115,9 +116,7 @@ def test_bad_input_of_several_processes_is_one_line(project, tmp_path_factory, c
 
 def test_more_processes_than_samples_a_step_are_refused():
     refuse_batch_size(2, 10, World(0, 2))
-    with pytest.raises(
-        InputError, match=r"train\.batch_size: 1 samples a step are fewer than 2 processes; raise"
-    ):
+    with pytest.raises(InputError, match=r"train\.batch_size: 1 samples a step are fewer than 2 processes; raise"):
         refuse_batch_size(1, 10, World(0, 2))
 
 
