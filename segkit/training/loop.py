@@ -87,7 +87,8 @@ class Engine:
                 rate = self.learning_rate(epoch + len(totals) / steps)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                self.optimizer.zero_grad(set_to_none=True)
+                self.model.zero_grad()
+                self.optimizer.zero_grad()  # it may hold views of the gradients
                 logits = self._forward(self.network, batch.images)
                 sums, counts = self._loss(logits, batch.masks)
                 # DDP averages gradients over the ranks, but the loss is a mean over the global batch.

@@ -2,6 +2,7 @@
 
 import copy
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from segkit.training import optimizers
 from segkit.training.batches import Batch
 from segkit.training.distributed import World
 from segkit.training.loop import Totals
@@ -62,8 +64,9 @@ def batch_norm(world: World, layer: nn.BatchNorm2d, images: torch.Tensor) -> lis
 
 def one_step(world: World, name: str, images: torch.Tensor, masks: torch.Tensor) -> dict:
     """Loss and Dice of a step, its gradients, and the validation of the network after it."""
-    learner = build_engine(name, small_params(unet__width=2, train__loss__dice=0.5), CPU, world)
-    learner.model.double()
+    params = small_params(unet__width=2, train__loss__dice=0.5)
+    learner = build_engine(name, params, CPU, world)
+    learner = replace(learner, optimizer=optimizers.adamw(learner.model.double().parameters(), params.train))
     rows = torch.from_numpy(world.slice(torch.arange(len(images)).numpy()))
     batch = Batch(images[rows], masks[rows])
     means = learner.train([batch], epoch=0, steps=1, label="x")

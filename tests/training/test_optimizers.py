@@ -1,10 +1,13 @@
 """AdamW is right whatever the memory order of weights and gradients."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from segkit.base.params import Train
+from segkit.models import build
 from segkit.training import optimizers
 from tests.tiny import small_params
 
@@ -36,3 +39,21 @@ def test_a_step_is_that_of_the_paper():
     optimizers.adamw([weight], recipe()).step()
     decayed = torch.tensor([2.0, -3.0]) * (1 - 0.1 * 0.1)
     torch.testing.assert_close(weight.detach(), decayed - 0.1 * torch.tensor([1.0, -1.0]))
+
+
+def test_whole_networks_move_as_with_torch_s_default_and_a_weight_without_gradient_stays():
+    ours = build("unet", width=2).to(memory_format=torch.channels_last)
+    theirs = copy.deepcopy(ours)
+    optimizer = optimizers.adamw(ours.parameters(), recipe())
+    reference = torch.optim.AdamW(theirs.parameters(), 0.1, weight_decay=0.1)
+    unused = copy.deepcopy(ours.head.bias)
+    for _ in range(3):
+        for network in (ours, theirs):
+            network.zero_grad()
+            network(torch.ones(1, 3, 16, 16)).square().mean().backward()
+            network.head.bias.grad = None
+        optimizer.step()
+        reference.step()
+    assert torch.equal(ours.head.bias, unused)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
