@@ -133,20 +133,23 @@ def _train_as_rank(name: str, params: Params, group: Callable[[], dict[str, Any]
     """Train in a process group. Bad input, signals and the loss of a rank concern all ranks alike, so one on each
     machine reports them; the others wait to be ended with it, and report too if they are not."""
     reports = os.environ.get("LOCAL_RANK", "0") == "0"
-    try:
+    # A terminal sends Ctrl-C to every process, and the one that waits for them sends SIGTERM besides.
+    with interrupts.deferred(patient=True) as stop:
         try:
             device = choose_device(params.runtime.device)
-            # A terminal sends Ctrl-C to every process, and the one that waits for them sends SIGTERM besides.
-            with interrupts.deferred(patient=True) as stop, _process_group(device, **group()):
+            with _process_group(device, **group()):
                 return run.train(name, params, device, stop=stop)
+        except Interrupted as interrupted:
+            if reports:
+                raise
+            sys.exit(interrupted.status)
         except (InputError, OSError, RuntimeError):
-            if not reports:
-                time.sleep(SILENT_SECONDS)
+            deadline = time.monotonic() + SILENT_SECONDS
+            while not reports and time.monotonic() < deadline:
+                if stop.number:
+                    sys.exit(128 + stop.number)
+                time.sleep(0.1)
             raise
-    except Interrupted as interrupted:
-        if reports:
-            raise
-        sys.exit(interrupted.status)
 
 
 @contextmanager
