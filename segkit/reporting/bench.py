@@ -25,7 +25,7 @@ from segkit.base.workspace import cores
 from segkit.dataset.preprocess import IMAGENET
 from segkit.models.device import choose_device
 from segkit.models.normalize import Normalizer
-from segkit.training.batches import Batch, TrainingBatches, resident
+from segkit.training.batches import Batch, TrainingBatches
 from segkit.training.logbook import peak_memory
 from segkit.training.loop import Engine
 from segkit.training.run import build_engine, refuse_lonely_values
@@ -173,7 +173,7 @@ def _batches(folder: Path, params: Params, work: Workload, device: torch.device,
         array.flush()
     summary = {"normalize": {"image": None, "dataset": IMAGENET, "imagenet": IMAGENET}}
     return TrainingBatches(
-        resident(open_split(folder, "train"), device),
+        open_split(folder, "train"),
         make_plan(samples, params.augment),
         params.augment.combine,
         Normalizer.from_summary(params.preprocess.normalize, summary),

@@ -15,8 +15,6 @@ from segkit.base.prefetch import run_ahead
 from segkit.models.normalize import Normalizer, to_float
 from segkit.training.distributed import ALONE, World
 
-CHUNK = 256  # rows
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -84,29 +82,6 @@ def plain_batches(
         yield Batch(normalizer(to_float(pictures, device)), masks.to(device, non_blocking=True))
 
 
-def resident(split: Split, device: torch.device) -> Split:
-    """``split`` in GPU memory where it takes at most half of what is free there, else unchanged.
-
-    Batches are then gathered on the device, and only row numbers cross the bus.
-    """
-    if device.type != "cuda":
-        return split
-    size = sum(int(np.prod(array.shape)) for array in (split.images, split.masks))
-    return copy_to(split, device) if size <= torch.cuda.mem_get_info(device)[0] // 2 else split
-
-
-def copy_to(split: Split, device: torch.device) -> Split:
-    """``split`` as tensors on ``device``, copied in chunks."""
-
-    def copy(array) -> Tensor:
-        tensor = torch.empty(tuple(array.shape), dtype=torch.uint8, device=device)
-        for start in range(0, len(array), CHUNK):
-            tensor[start : start + CHUNK] = torch.from_numpy(array[start : start + CHUNK])
-        return tensor
-
-    return Split(copy(split.images), copy(split.masks))
-
-
 def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
     """Start and stop of every batch. The last may be short, but a single left-over sample joins the batch before
     it: batch normalisation cannot train on one value a channel."""
@@ -117,11 +92,8 @@ def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
 
 
 def _gather(split: Split, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows as ``uint8 (N, H, W, 3)`` and ``(N, H, W)``: on the device where the split is, else on the CPU."""
+    """Rows as ``uint8 (N, H, W, 3)`` and ``(N, H, W)`` on the CPU, ready to be sent to ``device``."""
     pin = _pinner(device)
-    if isinstance(split.images, Tensor):
-        chosen = pin(torch.from_numpy(rows)).to(split.images.device, non_blocking=True)
-        return split.images[chosen], split.masks[chosen]
     return pin(torch.from_numpy(split.images[rows])), pin(torch.from_numpy(split.masks[rows]))
 
 

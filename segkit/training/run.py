@@ -26,7 +26,7 @@ from segkit.models.checkpoint import save_checkpoint
 from segkit.models.device import choose_precision, keep_freed_memory, make_deterministic
 from segkit.models.normalize import Normalizer
 from segkit.training import optimizers, schedules
-from segkit.training.batches import TrainingBatches, resident
+from segkit.training.batches import TrainingBatches
 from segkit.training.distributed import ALONE, World
 from segkit.training.fit import Fit, NotFinite
 from segkit.training.logbook import Logbook
@@ -106,7 +106,7 @@ def read_data(
     plan = read_plan(paths.plan, len(training))
     refuse_batch_size(batch_size, len(plan), world, key)
     batches = TrainingBatches(
-        resident(training, device),
+        training,
         plan,
         params.augment.combine,
         Normalizer.from_summary(params.preprocess.normalize, summary),

@@ -10,7 +10,7 @@ from segkit.augment.plan import Plan, draw, make_plan, order
 from segkit.augment.warp import warp
 from segkit.base.packed import Split
 from segkit.models.normalize import Normalizer
-from segkit.training.batches import TrainingBatches, batch_bounds, copy_to, plain_batches, resident
+from segkit.training.batches import TrainingBatches, batch_bounds, plain_batches
 from segkit.training.distributed import World
 from tests.tiny import COMBINE, augmentation, few, many
 
@@ -132,25 +132,6 @@ def test_the_slices_of_all_ranks_are_the_batches_of_one_process(samples, batch_s
             assert torch.equal(torch.cat([piece.masks for piece in pieces]), batch.masks)
             joined = torch.cat([piece.images for piece in pieces])
             torch.testing.assert_close(joined, batch.images, atol=1e-2, rtol=0)
-
-
-def test_a_split_held_on_the_device_gives_the_same_batches():
-    noise = np.random.default_rng(0)
-    data = Split(noise.integers(0, 255, (700, 4, 6, 3), np.uint8), noise.integers(0, 2, (700, 4, 6), np.uint8))
-    plan, held = make_plan(700, augmentation("combine", 1)), copy_to(data, CPU)
-    assert all(isinstance(tensor, torch.Tensor) for tensor in (held.images, held.masks))
-    for streamed, kept in zip(batches(data, plan, 64).epoch(0), batches(held, plan, 64).epoch(0), strict=True):
-        assert torch.equal(streamed.images, kept.images) and torch.equal(streamed.masks, kept.masks)
-    assert np.array_equal(held.images, data.images)  # the transforms wrote into copies
-
-
-@pytest.mark.parametrize(("free", "held"), [(2 * 4 * 24 * 10, True), (2 * 4 * 24 * 10 - 2, False)])
-def test_a_gpu_holds_the_split_where_half_of_its_free_memory_is_enough(monkeypatch, free, held):
-    data = split(10)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
-    monkeypatch.setattr("segkit.training.batches.copy_to", lambda given, device: "held")
-    assert (resident(data, torch.device("cuda")) == "held") == held
-    assert resident(data, CPU) is data
 
 
 def test_originals_are_shown_as_they_are_beside_transformed_copies():
