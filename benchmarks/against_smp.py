@@ -5,9 +5,9 @@
 
 Theirs is the loop of the package's own example for Oxford-IIIT Pet, kept to its choices: ``smp.Unet`` with a ResNet34
 encoder and one output channel, ImageNet statistics for normalisation, Dice loss on logits, Adam with a learning rate
-of 2e-4 that falls along a cosine, pictures decoded in worker processes of the DataLoader, one a core. No weights are
+of 2e-4 that falls along a cosine, images decoded in worker processes of the DataLoader, one a core. No weights are
 downloaded for either. Ours is ``train_resnet34_unet`` with packing counted in its time. Both see the training set of
-``--raw``, and both networks of the last moment are scored in fp32 by the same code on the same test pictures.
+``--raw``, and both networks of the last moment are scored in fp32 by the same code on the same test images.
 """
 
 import argparse
@@ -54,7 +54,7 @@ class Pets(torch.utils.data.Dataset):
 
 
 def theirs(samples: list[Sample], size: int, budget: float, epochs: int) -> tuple[Callable, int, float]:
-    """Train for ``budget`` seconds; returns what maps pictures to probabilities, images seen, seconds of training."""
+    """Train for ``budget`` seconds; returns what maps images to probabilities, images seen, seconds of training."""
     import segmentation_models_pytorch as smp
 
     start = time.perf_counter()
@@ -106,7 +106,7 @@ def ours(raw: Path, folder: Path, params: Params, budget: float) -> tuple[Callab
 
 @torch.inference_mode()
 def score(probabilities: Callable, test: Split) -> float:
-    """Mean Dice over the test pictures at network size."""
+    """Mean Dice over the test images at network size."""
     dice = []
     for start in range(0, len(test), BATCH):
         rows = slice(start, start + BATCH)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a packed copy of real pictures, an engine, clocks, and how results are written."""
+"""What the benchmarks share: a packed copy of real images, an engine, clocks, and how results are written."""
 
 import json
 import platform
@@ -70,7 +70,7 @@ def training_samples(raw: Path, params: Params) -> list[Sample]:
 
 
 def make_project(raw: Path, folder: Path, params: Params) -> Project:
-    """Pack ``raw``, which lies in the layout of Oxford-IIIT Pet, and plan its augmentation."""
+    """Pack ``raw``, in the layout of Oxford-IIIT Pet, and plan its augmentation."""
     preprocess(raw, folder / "processed", params.preprocess)
     augment(folder / "processed", folder / "augmented", params.augment, params.seed)
     return Project(folder, params)

@@ -31,7 +31,7 @@ BLOCK = 1000
 
 
 def write_noise(folder: Path, samples: int, size: int) -> None:
-    """Pack ``samples`` pictures of noise and masks, with plain writes."""
+    """Pack ``samples`` images of noise and masks, with plain writes."""
     noise = np.random.default_rng(0)
     (folder / "train").mkdir(parents=True)
     for name, shape, values in (("images", (size, size, 3), 256), ("masks", (size, size), 2)):
@@ -43,7 +43,7 @@ def write_noise(folder: Path, samples: int, size: int) -> None:
 
 
 def epoch(folder: Path, factor: int, samples: int, size: int, limit: int) -> tuple[float, int]:
-    """Seconds of one epoch over the first ``factor * samples`` pictures, and the peak of resident memory in bytes."""
+    """Seconds of one epoch over the first ``factor * samples`` images, and the peak of resident memory in bytes."""
     params = params_at(size)
     params = params.model_copy(update={"unet": params.unet.model_copy(update={"width": 2})})
     engine = make_engine("unet", params)

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from benchmarks.common import make_engine, median, params_at, report, seconds
-from benchmarks.plain_loop import plain_head, plain_up
+from benchmarks.plain_loop import plain_up
 from segkit.base.command import run_command
 from segkit.base.params import MODEL_NAMES
 from segkit.training import run
@@ -30,35 +29,22 @@ from segkit.training.loop import Engine
 STEPS = 4
 
 
-def without_fused_optimizer(engine: Engine) -> Engine:
+def default_adamw(engine: Engine) -> Engine:
     optimizer = torch.optim.AdamW(engine.model.parameters(), 3e-4, weight_decay=0.01)
     return replace(engine, optimizer=optimizer)
 
 
-def with_torch_s_fused_optimizer(engine: Engine) -> Engine:
-    optimizer = torch.optim.AdamW(engine.model.parameters(), 3e-4, weight_decay=0.01, fused=True)
-    return replace(engine, optimizer=optimizer)
+def torch_s_transposed_convolution(engine: Engine) -> Engine:
+    plain_up(engine.model)
+    return engine
 
 
-def with_network(change: Callable[[nn.Module], object]) -> Callable[[Engine], Engine]:
-    """A variant whose network is changed in place."""
-
-    def variant(engine: Engine) -> Engine:
-        change(engine.model)
-        return engine
-
-    return variant
-
-
-AS_IT_IS, FILLS = "as it is", "deterministic mode fills new memory"
-COMPILED, MERGED = "torch.compile", "head after the last upsampling, not merged"
+AS_IT_IS, FILLS, COMPILED = "as it is", "deterministic mode fills new memory", "torch.compile"
 VARIANTS: dict[str, Callable[[Engine], Engine]] = {
     AS_IT_IS: lambda engine: engine,
     "fp32 instead of bf16": lambda engine: replace(engine, precision="fp32"),
-    "torch's transposed convolution": with_network(plain_up),
-    MERGED: with_network(plain_head),
-    "torch's fused AdamW on channels-last weights": with_torch_s_fused_optimizer,
-    "torch's AdamW as it comes": without_fused_optimizer,
+    "torch's transposed convolution": torch_s_transposed_convolution,
+    "torch's default AdamW": default_adamw,
     FILLS: lambda engine: engine,
     COMPILED: lambda engine: replace(engine, model=torch.compile(engine.model)),
 }
@@ -103,7 +89,7 @@ def main() -> int:
             run.keep_freed_memory = lambda: None
         result: dict[str, Any] = {"size": options.size, "memory_kept": not options.give_memory_back}
         for name in [options.model] if options.model else MODEL_NAMES:
-            left_out = {AS_IT_IS, *([] if options.compile else [COMPILED]), *([MERGED] if name == "unet" else [])}
+            left_out = {AS_IT_IS} if options.compile else {AS_IT_IS, COMPILED}
             result[name] = {
                 variant: compare(name, variant, options.size, options.rounds)
                 for variant in VARIANTS

@@ -2,9 +2,9 @@
 
     python -m benchmarks.plain_loop [--raw data/raw] [--size 128] [--model unet] [--rounds 7] [--json FILE]
 
-The plain loop: JPEG decoded and resized at every read in the main process, normalised picture by picture, fp32,
-NCHW, torch's own layers, losses and AdamW as they come, the loss read after each step; no augmentation. Ours reads
-packed pictures (packing is timed apart), augments them as ``params.yaml`` says, and trains as the stages do. The two
+The plain loop: JPEG decoded and resized at every read in the main process, normalised image by image, fp32,
+NCHW, torch's own layers, losses and default AdamW, the loss read after each step; no augmentation. Ours reads
+packed images (packing is timed apart), augments them as ``params.yaml`` says, and trains as the stages do. The two
 take turns, each in a process of its own; ratios are medians over the rounds.
 """
 
@@ -39,7 +39,6 @@ from segkit.base.params import MODEL_NAMES
 from segkit.dataset.catalog import Sample
 from segkit.models import build
 from segkit.models.blocks import UpConv
-from segkit.models.resnet34_unet import ResNet34UNet
 
 
 class PlainPets(torch.utils.data.Dataset):
@@ -59,32 +58,19 @@ class PlainPets(torch.utils.data.Dataset):
         return (pixels - pixels.mean()) / pixels.std(), torch.from_numpy((mask != 2).astype(np.int64))
 
 
-def plain_network(name: str) -> nn.Module:
-    """The same network of torch's own layers."""
-    model = build(name)
-    plain_up(model)
-    plain_head(model)
-    return model
-
-
-def plain_up(model: nn.Module) -> None:
-    """Turn the transposed convolutions into torch's own."""
+def plain_up(model: nn.Module) -> nn.Module:
+    """``model`` with torch's own transposed convolutions."""
     for module in model.modules():
         if type(module) is UpConv:
             module.__class__ = nn.ConvTranspose2d
-
-
-def plain_head(model: nn.Module) -> None:
-    """Make the full-size channels before the head, where they are merged."""
-    if isinstance(model, ResNet34UNet):
-        model._last_up_and_head = lambda x: model.head(model.last_up(x))
+    return model
 
 
 class PlainLoop:
     """The loop that tutorials write."""
 
     def __init__(self, name: str, samples: list[Sample], size: int, batch_size: int) -> None:
-        self.model = plain_network(name).train()
+        self.model = plain_up(build(name)).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=3e-4)
         loader = torch.utils.data.DataLoader(PlainPets(samples, size), batch_size, shuffle=True, drop_last=True)
         self.batches = chain.from_iterable(repeat(loader))  # epoch after epoch
@@ -161,7 +147,7 @@ def compare(name: str, raw: Path, size: int, rounds: int, steps: dict[type, int]
 def main() -> int:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="pictures in the layout of Oxford-IIIT Pet")
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="images in the layout of Oxford-IIIT Pet")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--model", choices=MODEL_NAMES)
     parser.add_argument("--rounds", type=int, default=7)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.preprocess_speed --raw data/raw [--size 128] [--rounds 7] [--json FILE]
 
-Two limits: the pictures alone, and pictures and masks. Both decode whole pictures; preprocess may decode a JPEG at a
+Two limits: the images alone, and images and masks. Both decode whole images; preprocess may decode a JPEG at a
 fraction of its size where that is enough, and then also resizes, counts, hashes and writes.
 """
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.reduced_decoding --raw data/raw --checkpoint models/resnet34_unet.safetensors [--json FILE]
 
-The test pictures are packed twice, decoded whole and as preprocess does, and the checkpoint is scored on both.
+The test images are packed twice, decoded whole and as preprocess does, and the checkpoint is scored on both.
 """
 
 import argparse

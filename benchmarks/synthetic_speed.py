@@ -1,4 +1,4 @@
-"""How many synthetic pictures one core draws and writes in a second.
+"""How many synthetic images one core draws and writes in a second.
 
     python -m benchmarks.synthetic_speed [--samples 400] [--repeats 3]
 
@@ -40,7 +40,7 @@ def rates(options: Synthetic, repeats: int) -> list[tuple[float, float]]:
 def main() -> int:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=400, help="pictures in each repeat")
+    parser.add_argument("--samples", type=int, default=400, help="images in each repeat")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--min-side", type=int, default=96, help="shortest longer side, pixels")
     parser.add_argument("--max-side", type=int, default=176, help="longest longer side, pixels")

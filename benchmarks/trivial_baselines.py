@@ -38,7 +38,7 @@ def dice(predicted: Mask, truth: Mask) -> float:
 
 
 class Split:
-    """The pictures of one list file, read again for each pass, since a large set does not fit in memory."""
+    """The images of one list file, read again for each pass, since a large set does not fit in memory."""
 
     def __init__(self, raw: Path, list_name: str) -> None:
         path = raw / "annotations" / list_name
@@ -49,7 +49,7 @@ class Split:
         self.raw, self.list_name = raw, list_name
         self.names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
         if not self.names:
-            raise InputError(f"{path} names no pictures")
+            raise InputError(f"{path} names no images")
 
     def __len__(self) -> int:
         return len(self.names)

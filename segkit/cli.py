@@ -47,13 +47,13 @@ def _bench(options: argparse.Namespace) -> None:
 
     configuration = params.load()  # before torch, so that a fault is reported at once
     from segkit.base.files import write_json
-    from segkit.reporting.bench import Plan, bench, describe
+    from segkit.reporting.bench import Workload, bench, describe
 
     results = {}
     for name in [options.model] if options.model else MODEL_NAMES:
         batch = options.batch or getattr(configuration, name).train.batch_size
-        plan = Plan(options.size or configuration.preprocess.size, batch, options.seconds, options.profile)
-        results[name] = bench(name, configuration, plan)
+        work = Workload(options.size or configuration.preprocess.size, batch, options.seconds, options.profile)
+        results[name] = bench(name, configuration, work)
         print(describe(results[name]), flush=True)
     if options.json:
         write_json(options.json, results[options.model] if options.model else results)

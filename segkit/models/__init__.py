@@ -1,6 +1,6 @@
 """The networks, by name, and what belongs to using one: its head, its normalisation, its file, its device.
 
-A network is a ``torch.nn.Module`` that maps normalised pictures ``(N, 3, H, W)`` to logits ``(N, C, H, W)``
+A network is a ``torch.nn.Module`` that maps normalised images ``(N, 3, H, W)`` to logits ``(N, C, H, W)``
 of the same height and width; ``C`` says which head it has (see ``segkit.models.heads``).
 """
 

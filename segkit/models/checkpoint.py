@@ -142,7 +142,7 @@ def _metadata(header: bytes) -> dict[str, Any]:
         raise InputError(f"has metadata that are no JSON object; {_MEND}")
     version = metadata.get("format")
     if type(version) is not int or version < 1:
-        raise InputError(f"has the format {brief(version)}, which is none; {_MEND}")
+        raise InputError(f"has the unknown format {brief(version)}; {_MEND}")
     if version > FORMAT:
         raise InputError(
             f"was written by a newer segkit (format {brief(version)}, this one reads {FORMAT}): update segkit"

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -52,15 +51,15 @@ def _native_bf16(device: torch.device) -> bool:
     return False
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Mixed precision for ``bf16``; nothing for ``fp32``."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def keep_freed_memory() -> None:
     """Keep what a step frees for the next one, on glibc; other C libraries are left as they are.
 
-    glibc hands large blocks back to the system at once and takes them page by page anew, at every step.
+    glibc hands large blocks back to the system at once and takes them again, page by page, at every step.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -73,7 +72,7 @@ def keep_freed_memory() -> None:
 
 
 def make_deterministic(seed: int) -> None:
-    """The same seed gives the same weights to the bit on the same kind of machine."""
+    """The same seed gives bit-for-bit the same weights on the same kind of machine."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     # would fill every new tensor before it is written: 2 to 5 % of a step, and nothing here reads before it writes

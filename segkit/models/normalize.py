@@ -1,4 +1,4 @@
-"""Normalise batches of 8-bit pictures on the device."""
+"""Normalise batches of 8-bit images on the device."""
 
 import math
 from functools import cache

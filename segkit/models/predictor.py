@@ -1,4 +1,4 @@
-"""A checkpoint in use: packed pictures in, foreground probabilities out."""
+"""A checkpoint in use: packed images in, foreground probabilities out."""
 
 import torch
 import torch.nn.functional as F

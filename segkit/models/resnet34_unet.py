@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-import urllib.request
+import socket
+import sys
 from http.client import HTTPException
 from pathlib import Path
 
@@ -11,9 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, ResNet34_Weights, resnet34
 
 from segkit.base.errors import InputError, brief
-from segkit.base.files import atomic_write
-from segkit.base.progress import bar
-from segkit.models.blocks import UpConv, concatenate, double_conv, double_size, initialise, misfit, pad_to_multiple
+from segkit.models.blocks import UpConv, double_conv, initialise, misfit, pad_to_multiple
 
 DECODER_CHANNELS = 32
 IMAGENET_URL = ResNet34_Weights.IMAGENET1K_V1.url
@@ -34,7 +33,7 @@ class Up(nn.Module):
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """``(N, C1, H, W)`` and ``(N, C2, H, W)`` to ``(N, 32, 2H, 2W)``."""
-        return self.conv(self.up(concatenate(below, skip)))
+        return self.conv(self.up(torch.cat([below, skip], dim=1)))
 
 
 class ResNet34UNet(nn.Module):
@@ -65,9 +64,10 @@ class ResNet34UNet(nn.Module):
         trunk = resnet34(weights=None)
         # Old files of torchvision count no batches, and nothing here uses the count.
         counts = {name: tensor for name, tensor in trunk.state_dict().items() if name.endswith("num_batches_tracked")}
-        weights = counts | imagenet_weights()
+        path, found = imagenet_weights()
+        weights = counts | found
         if fault := misfit(weights, trunk.state_dict()):
-            raise InputError(f"{_SETTING}: {_cached()} holds no weights of ResNet34: {fault}; delete it, {_WITHOUT}")
+            raise InputError(f"{_SETTING}: {path} holds no weights of ResNet34: {fault}; delete it, {_WITHOUT}")
         trunk.load_state_dict(weights)
         self._take_encoder(trunk)
 
@@ -76,7 +76,7 @@ class ResNet34UNet(nn.Module):
         self.stages = nn.ModuleList([trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised pictures ``(N, 3, H, W)`` to foreground logits ``(N, 1, H, W)``."""
+        """Normalised images ``(N, 3, H, W)`` to foreground logits ``(N, 1, H, W)``."""
         height, width = images.shape[-2:]
         x = self.stem(pad_to_multiple(images, self.stride))
         skips = []
@@ -87,63 +87,51 @@ class ResNet34UNet(nn.Module):
         x = self.bridge(thirtysecond)
         for up, skip in zip(self.decoder, (thirtysecond, self.widen(sixteenth), eighth, quarter), strict=True):
             x = up(x, skip)
-        return self._last_up_and_head(x)[..., :height, :width]
-
-    def _last_up_and_head(self, x: Tensor) -> Tensor:
-        """``head(last_up(x))`` in one: with nothing between the two, the product of their weights is the same
-        function, and the 32 channels at full size are never made."""
-        weight = (self.last_up.weight * self.head.weight).sum(1, keepdim=True)  # the head has one output channel
-        bias = (self.last_up.bias * self.head.weight.flatten()).sum() + self.head.bias
-        return double_size(x, weight, bias)
+        return self.head(self.last_up(x))[..., :height, :width]
 
 
 Network = ResNet34UNet  # what segkit.models.build makes of this file
 
 
-def imagenet_weights() -> dict[str, Tensor]:
-    """torchvision's ImageNet weights of ResNet34 by torchvision's names, from torch's cache or downloaded into it.
+def imagenet_weights() -> tuple[Path, dict[str, Tensor]]:
+    """torchvision's ImageNet weights of ResNet34 by torchvision's names, and their file in torch's cache, into which
+    they are downloaded if needed.
 
-    The digits in the file's name begin its SHA-256. They are compared each time, as torch.hub compares them only
-    while it downloads, and the bytes compared are the bytes read. torchvision publishes these weights in pickle
-    format alone; torch's restricted unpickler builds tensors and plain containers of it and can call nothing else.
+    The digits in the file's name begin its SHA-256. torch.hub compares them only while it downloads; here they are
+    compared at every load. torchvision publishes these weights in pickle format alone; torch's restricted unpickler
+    builds only tensors and plain containers.
 
     Raises InputError where the file is neither cached nor reachable, or damaged.
     """
-    path = _cached()
+    path = Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
     prefix = path.stem.rsplit("-", 1)[-1]
     if not path.is_file():
         _download(path, prefix)
     content = path.read_bytes()
-    if not hashlib.sha256(content).hexdigest().startswith(prefix):
-        reason = f"its SHA-256 does not begin with {prefix}"
-    else:
+    if hashlib.sha256(content).hexdigest().startswith(prefix):
         try:
             weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if isinstance(weights, dict):
-                return weights
+                return path, weights
             reason = "it holds no named tensors"
         except Exception as error:  # what torch raises depends on where the file is wrong
             reason = brief(error)
+    else:
+        reason = f"its SHA-256 does not begin with {prefix}"
     raise InputError(f"{_SETTING}: {path} is damaged ({reason}); delete it and run the same command again, {_WITHOUT}")
 
 
-def _cached() -> Path:
-    return Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
-
-
 def _download(path: Path, prefix: str) -> None:
-    """Into torch's cache, which others trust: only whole and with the right hash."""
+    """Into torch's cache: atomically, and only with the right hash."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)  # torch.hub sets none
     try:
-        with urllib.request.urlopen(IMAGENET_URL, timeout=TIMEOUT) as response:
-            total, checksum = int(response.headers.get("Content-Length") or 0) or None, hashlib.sha256()
-            with atomic_write(path) as file, bar(label=path.name, total=total, unit="B", unit_scale=True) as progress:
-                while piece := response.read(2**20):
-                    checksum.update(piece)
-                    progress.update(file.write(piece))
-                if not checksum.hexdigest().startswith(prefix):
-                    raise ValueError(f"{file.tell():,} bytes came, whose SHA-256 does not begin with {prefix}")
-    except (OSError, ValueError, HTTPException) as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(IMAGENET_URL, str(path), prefix, progress=sys.stderr.isatty())
+    except (OSError, RuntimeError, ValueError, HTTPException) as error:
         raise InputError(
             f"{_SETTING}: ImageNet weights not available ({brief(error, 200) or repr(error)}); put the file from "
             f"{IMAGENET_URL} at {path}, {_WITHOUT}"
         ) from None
+    finally:
+        socket.setdefaulttimeout(before)

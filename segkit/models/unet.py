@@ -1,8 +1,9 @@
 """U-Net without batch normalisation, with a 2-channel head."""
 
+import torch
 from torch import Tensor, nn
 
-from segkit.models.blocks import UpConv, concatenate, double_conv, initialise, pad_to_multiple
+from segkit.models.blocks import UpConv, double_conv, initialise, pad_to_multiple
 
 LEVELS = 5
 
@@ -35,7 +36,7 @@ class UNet(nn.Module):
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised pictures ``(N, 3, H, W)`` to logits ``(N, 2, H, W)``: background, foreground."""
+        """Normalised images ``(N, 3, H, W)`` to logits ``(N, 2, H, W)``: background, foreground."""
         height, width = images.shape[-2:]
         x = pad_to_multiple(images, self.stride)
         skips = []
@@ -45,7 +46,7 @@ class UNet(nn.Module):
             x = self.pool(x)
         x = self.encoder[-1](x)
         for up, block in zip(self.up, self.decoder, strict=True):
-            x = block(concatenate(skips.pop(), up(x)))
+            x = block(torch.cat([skips.pop(), up(x)], dim=1))
         return self.head(x)[..., :height, :width]
 
 

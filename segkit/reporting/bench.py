@@ -25,7 +25,7 @@ from segkit.base.workspace import cores
 from segkit.dataset.preprocess import IMAGENET
 from segkit.models.device import choose_device
 from segkit.models.normalize import Normalizer
-from segkit.training.batches import Batch, TrainingBatches, resident
+from segkit.training.batches import Batch, TrainingBatches
 from segkit.training.logbook import peak_memory
 from segkit.training.loop import Engine
 from segkit.training.run import build_engine, refuse_lonely_values
@@ -33,10 +33,11 @@ from segkit.training.run import build_engine, refuse_lonely_values
 ROUNDS = 9
 WARM_UP_STEPS = 2
 OPERATORS = 15
+PRODUCT_SIDE = 4096  # of the matrix product on a CPU
 
 
 @dataclass(frozen=True)
-class Plan:
+class Workload:
     """What to measure: ``size`` ``(height, width)``, images a step, and about how many seconds each of ``ROUNDS``
     stretches of computing and of the real loop takes."""
 
@@ -46,49 +47,50 @@ class Plan:
     profile: bool = False
 
 
-def bench(name: str, params: Params, plan: Plan) -> dict[str, Any]:
+def bench(name: str, params: Params, work: Workload) -> dict[str, Any]:
     """``measure`` in a process of its own, so that peak memory is its own too; raises InputError where it dies."""
     try:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(measure, name, params, plan).result()
+            return pool.submit(measure, name, params, work).result()
     except BrokenProcessPool:
         raise InputError(f"{name}: the process was ended, likely for memory; lower --batch or --size") from None
 
 
-def measure(name: str, params: Params, plan: Plan) -> dict[str, Any]:
+def measure(name: str, params: Params, work: Workload) -> dict[str, Any]:
     """Rates of one network on the device that ``params`` choose, with their augmentation, normalisation, precision.
 
     ``data_images_per_second``: batches made and sent to the device, nothing computed; ``compute_images_per_second``:
     training steps on one batch that is in place; ``train_images_per_second``: the real loop. Stretches alternate with
-    one another and with a large matrix product, and the medians of the rounds are returned: where other work
-    disturbs the machine, it disturbs all alike. ``train_share_of_compute`` and ``share_of_peak`` are medians of the
-    rounds' ratios.
+    one another and with a large matrix product, and the medians of the rounds are returned: other work on the machine
+    then disturbs all alike. ``train_share_of_compute`` and ``share_of_peak`` are medians of the rounds' ratios.
     """
     device = choose_device(params.runtime.device)
     if getattr(getattr(params, name), "pretrained", False):  # nothing is downloaded for a measurement
         section = getattr(params, name).model_copy(update={"pretrained": False})
         params = params.model_copy(update={name: section})
     engine = build_engine(name, params, device)
-    precision = engine.precision
-    refuse_lonely_values(engine.model, plan.size, plan.batch_size)
-    batch = _batch(plan, device)
-    flops = _flops(engine, batch)
+    refuse_lonely_values(engine.model, work.size, work.batch_size)
+    batch = _batch(work, device)
+    with FlopCounterMode(display=False) as counter:  # of one step, forward and backward
+        _compute(engine, batch, 1)
+    flops = round(counter.get_total_flops() / work.batch_size)
     step_seconds = _seconds(lambda: _compute(engine, batch, WARM_UP_STEPS)) / WARM_UP_STEPS
-    steps = int(np.clip(plan.seconds / step_seconds, 1, 500))
-    factor = torch.randn(_product_size(device), _product_size(device), device=device, dtype=_dtype(precision))
+    steps = int(np.clip(work.seconds / step_seconds, 1, 500))
+    side = PRODUCT_SIDE if device.type == "cpu" else 2 * PRODUCT_SIDE
+    factor = torch.randn(side, side, device=device).to(torch.bfloat16 if engine.precision == "bf16" else torch.float32)
     with tempfile.TemporaryDirectory() as folder:
-        batches = _batches(Path(folder), params, plan, device, steps)
+        batches = _batches(Path(folder), params, work, device, steps)
         epochs, images = count(), len(batches.plan)
         stretches = {
-            "peak": lambda: 2 * len(factor) ** 3 / _seconds(lambda: _product(factor, device)),
+            "peak": lambda: 2 * side**3 / _seconds(lambda: _wait(device, factor @ factor)),
             "data": lambda: images / _seconds(lambda: _load(batches, next(epochs), device)),
-            "compute": lambda: plan.batch_size * steps / _seconds(lambda: _compute(engine, batch, steps)),
+            "compute": lambda: work.batch_size * steps / _seconds(lambda: _compute(engine, batch, steps)),
             "train": lambda: images / _seconds(lambda: _train(engine, batches, next(epochs))),
         }
         # every other round backwards, so that a drift of the machine's speed favours none
         orders = (list(stretches)[:: 1 if number % 2 else -1] for number in range(ROUNDS))
         rounds = [{stretch: stretches[stretch]() for stretch in order} for order in orders]
-    if plan.profile:
+    if work.profile:
         print(f"{name}, time by operator\n{profile(engine, batch)}", flush=True)
 
     def median(value: Callable[[dict[str, float]], float]) -> float:
@@ -96,9 +98,9 @@ def measure(name: str, params: Params, plan: Plan) -> dict[str, Any]:
 
     result = {
         "model": name,
-        "size": list(plan.size),
-        "batch_size": plan.batch_size,
-        "precision": precision,
+        "size": list(work.size),
+        "batch_size": work.batch_size,
+        "precision": engine.precision,
         "data_images_per_second": round(median(lambda r: r["data"]), 2),
         "compute_images_per_second": round(median(lambda r: r["compute"]), 3),
         "train_images_per_second": round(median(lambda r: r["train"]), 3),
@@ -144,43 +146,40 @@ def describe(result: dict[str, Any]) -> str:
 
 def profile(engine: Engine, batch: Batch) -> str:
     """Where the time of two steps goes, operator by operator."""
-    from torch.profiler import ProfilerActivity
     from torch.profiler import profile as record
 
-    cuda = [ProfilerActivity.CUDA] if engine.device.type == "cuda" else []
-    with record(activities=[ProfilerActivity.CPU, *cuda]) as recorded:
+    with record() as recorded:
         _compute(engine, batch, 2)
-    own_time = "self_device_time_total" if cuda else "self_cpu_time_total"
+    own_time = f"self_{'device' if engine.device.type == 'cuda' else 'cpu'}_time_total"
     events = sorted(recorded.key_averages(), key=lambda event: -getattr(event, own_time))
     total = sum(getattr(event, own_time) for event in events)
     shares = [(getattr(event, own_time) / total, event.count // 2, event.key) for event in events[:OPERATORS]]
     return "\n".join(f"  {100 * share:5.1f} %  {count:5d} a step  {name}" for share, count, name in shares)
 
 
-def _batch(plan: Plan, device: torch.device) -> Batch:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(plan.batch_size, 3, *plan.size, generator=generator)
-    masks = torch.randint(0, 2, (plan.batch_size, *plan.size), dtype=torch.uint8, generator=generator)
-    return Batch(images.contiguous(memory_format=torch.channels_last).to(device), masks.to(device))
+def _batch(work: Workload, device: torch.device) -> Batch:
+    images = torch.randn(work.batch_size, 3, *work.size).contiguous(memory_format=torch.channels_last)
+    masks = torch.randint(0, 2, (work.batch_size, *work.size), dtype=torch.uint8)
+    return Batch(images.to(device), masks.to(device))
 
 
-def _batches(folder: Path, params: Params, plan: Plan, device: torch.device, steps: int) -> TrainingBatches:
-    """Noise, packed as preprocess packs pictures: what is in them costs no time."""
-    samples = max(1, -(-plan.batch_size * steps // (1 + params.augment.n_aug)))
+def _batches(folder: Path, params: Params, work: Workload, device: torch.device, steps: int) -> TrainingBatches:
+    """Noise, packed as preprocess packs images: what is in them costs no time."""
+    samples = max(1, -(-work.batch_size * steps // (1 + params.augment.n_aug)))
     (folder / "train").mkdir()
-    for name, shape in (("images", (samples, *plan.size, 3)), ("masks", (samples, *plan.size))):
-        array = np.lib.format.open_memmap(folder / "train" / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
-        for row in array:
-            row[...] = np.random.default_rng(0).integers(0, 2 if name == "masks" else 256, row.shape, np.uint8)
+    for name, shape, values in (("images", (*work.size, 3), 256), ("masks", work.size, 2)):
+        path, row = folder / "train" / f"{name}.npy", np.random.default_rng(0).integers(0, values, shape, np.uint8)
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(samples, *shape))
+        array[:] = row
         array.flush()
     summary = {"normalize": {"image": None, "dataset": IMAGENET, "imagenet": IMAGENET}}
     return TrainingBatches(
-        resident(Split(*(Rows(folder / "train" / f"{name}.npy") for name in ("images", "masks"))), device),
+        Split(*(Rows(folder / "train" / f"{name}.npy") for name in ("images", "masks"))),
         make_plan(samples, params.augment),
         params.augment.combine,
         Normalizer.from_summary(params.preprocess.normalize, summary),
         seed=params.seed,
-        batch_size=plan.batch_size,
+        batch_size=work.batch_size,
         device=device,
     )
 
@@ -199,31 +198,10 @@ def _load(batches: TrainingBatches, epoch: int, device: torch.device) -> None:
     _wait(device)
 
 
-def _product(factor: torch.Tensor, device: torch.device) -> None:
-    factor @ factor
-    _wait(device)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
-def _product_size(device: torch.device) -> int:
-    return 4096 if device.type == "cpu" else 8192
-
-
-def _dtype(precision: str) -> torch.dtype:
-    return torch.bfloat16 if precision == "bf16" else torch.float32
-
-
-def _flops(engine: Engine, batch: Batch) -> int:
-    """Floating-point operations of one training step an image, forward and backward, as torch counts them."""
-    with FlopCounterMode(display=False) as counter:
-        _compute(engine, batch, 1)
-    return round(counter.get_total_flops() / len(batch.masks))
+def _wait(device: torch.device, result: object = None) -> None:
+    """Until everything that was started on ``device``, ``result`` perhaps, is done."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""Batches on the device, made ready by a thread that runs ahead."""
+"""Batches on the device, prepared by a thread that runs ahead."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +13,7 @@ from segkit.base.packed import Split
 from segkit.base.params import Combine
 from segkit.base.prefetch import run_ahead
 from segkit.models.normalize import Normalizer, to_float
-
-CHUNK = 256
+from segkit.training.distributed import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -25,20 +24,8 @@ class Batch:
     masks: Tensor
 
 
-@dataclass(frozen=True)
-class Part:
-    """Which share of every batch this process takes, when ``size`` processes train together."""
-
-    rank: int = 0
-    size: int = 1
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """This process's rows of one batch; all processes' together are the batch, in order. May be none."""
-        return np.array_split(rows, self.size)[self.rank]
-
-
 class TrainingBatches:
-    """The batches of one epoch after another, as the plan says; of each, this process's part."""
+    """The batches of each epoch, as the plan says; of every global batch, this rank's slice."""
 
     def __init__(
         self,
@@ -50,10 +37,10 @@ class TrainingBatches:
         seed: int,
         batch_size: int,
         device: torch.device,
-        part: Part | None = None,
+        world: World = ALONE,
     ) -> None:
         self.split, self.plan, self.combine, self.normalizer = split, plan, combine, normalizer
-        self.seed, self.device, self.part = seed, device, part or Part()
+        self.seed, self.device, self.world = seed, device, world
         self.bounds = batch_bounds(len(plan), batch_size)
 
     def __len__(self) -> int:
@@ -61,76 +48,38 @@ class TrainingBatches:
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The plan's samples in this epoch's order, with this epoch's transforms, from batch ``first`` on."""
-        for pictures, masks, moved in run_ahead(self._ready(epoch, first)):
+        for pictures, masks, rows, warps in run_ahead(self._prepared(epoch, first)):
             images, masks = to_float(pictures, self.device), masks.to(self.device, non_blocking=True)
-            if moved is not None:
-                rows, warps = moved.rows.to(self.device, non_blocking=True), moved.warps.to(self.device)
-                images[rows], masks[rows] = warps(images[rows], masks[rows])
+            if len(rows):
+                rows = rows.to(self.device, non_blocking=True)
+                images[rows], masks[rows] = warps.to(self.device)(images[rows], masks[rows])
             yield Batch(self.normalizer(images), masks)
 
-    def start(self, step: int) -> int:
-        """How many samples an epoch shows before batch ``step``."""
-        return self.bounds[step][0] if step < len(self) else len(self.plan)
-
     def source_rows(self, epoch: int, step: int) -> np.ndarray:
-        """The rows of the training set that batch ``step`` of ``epoch`` shows, of all processes."""
+        """The rows of the training set in global batch ``step`` of ``epoch``."""
         return self.plan.source_rows[order(self.plan, self.seed, epoch)[slice(*self.bounds[step])]]
 
-    def _ready(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Tensor, "_Moved | None"]]:
-        """What each batch needs, ready to be sent to the device."""
+    def _prepared(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Warps]]:
+        """Images and masks of each batch, which of its rows are transformed, ``int64 (M,)``, and how."""
         draws = draw(self.plan, self.combine, self.split.masks.shape[1:], self.seed, epoch)
         epoch_order = order(self.plan, self.seed, epoch)
         pin = _pinner(self.device)
         for start, stop in self.bounds[first:]:
-            rows = self.part.of(epoch_order[start:stop])
+            rows = self.world.slice(epoch_order[start:stop])
             moved = np.flatnonzero(self.plan.transforms[rows])
             warps = Warps.of(draws[rows[moved]]).map(pin)
-            yield (
-                *_gather(self.split, self.plan.source_rows[rows], self.device),
-                _Moved(pin(torch.from_numpy(moved)), warps) if len(moved) else None,
-            )
-
-
-@dataclass(frozen=True)
-class _Moved:
-    """The rows of a batch that are transformed, ``int64 (M,)``, and how."""
-
-    rows: Tensor
-    warps: Warps
+            pictures, masks = _gather(self.split, self.plan.source_rows[rows], self.device)
+            yield pictures, masks, pin(torch.from_numpy(moved)), warps
 
 
 def plain_batches(
-    split: Split, normalizer: Normalizer, *, batch_size: int, device: torch.device, part: Part | None = None
+    split: Split, normalizer: Normalizer, *, batch_size: int, device: torch.device, world: World = ALONE
 ) -> Iterator[Batch]:
-    """All samples of a split in row order, as they are; of each batch, this process's part."""
-    part = part or Part()
+    """All samples of a split in row order, as they are; of every global batch, this rank's slice."""
     starts = range(0, len(split), batch_size)
-    rows = (part.of(np.arange(start, min(start + batch_size, len(split)))) for start in starts)
+    rows = (world.slice(np.arange(start, min(start + batch_size, len(split)))) for start in starts)
     for pictures, masks in run_ahead(_gather(split, chosen, device) for chosen in rows):
         yield Batch(normalizer(to_float(pictures, device)), masks.to(device, non_blocking=True))
-
-
-def resident(split: Split, device: torch.device) -> Split:
-    """``split`` in the memory of a GPU where it fills no more than half of what is free there, else as it is.
-
-    Batches are then gathered on the device, and nothing crosses the bus but row numbers.
-    """
-    if device.type != "cuda":
-        return split
-    size = sum(int(np.prod(array.shape)) for array in (split.images, split.masks))
-    return copy_to(split, device) if size <= torch.cuda.mem_get_info(device)[0] // 2 else split
-
-
-def copy_to(split: Split, device: torch.device) -> Split:
-    """``split`` as tensors on ``device``, copied piece by piece."""
-
-    def copy(array) -> Tensor:
-        tensor = torch.empty(tuple(array.shape), dtype=torch.uint8, device=device)
-        for start in range(0, len(array), CHUNK):
-            tensor[start : start + CHUNK] = torch.from_numpy(array[start : start + CHUNK])
-        return tensor
-
-    return Split(copy(split.images), copy(split.masks))
 
 
 def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
@@ -143,15 +92,11 @@ def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
 
 
 def _gather(split: Split, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Some rows as ``uint8 (N, H, W, 3)`` and ``(N, H, W)``: on the device where the split is, else on the CPU."""
+    """Rows as ``uint8 (N, H, W, 3)`` and ``(N, H, W)`` on the CPU, ready to be sent to ``device``."""
     pin = _pinner(device)
-    if isinstance(split.images, Tensor):
-        chosen = pin(torch.from_numpy(rows)).to(split.images.device, non_blocking=True)
-        return split.images[chosen], split.masks[chosen]
-    pictures, masks = (pin(torch.from_numpy(array[rows])) for array in (split.images, split.masks))
-    return pictures, masks
+    return pin(torch.from_numpy(split.images[rows])), pin(torch.from_numpy(split.masks[rows]))
 
 
 def _pinner(device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Puts a tensor into pinned memory where the device is CUDA, so that sending it does not make the host wait."""
+    """Pins memory where the device is CUDA, so that the host does not wait for the transfer."""
     return Tensor.pin_memory if device.type == "cuda" else lambda tensor: tensor

@@ -1,4 +1,4 @@
-"""Epoch after epoch until it is enough, saved on the way, so that a killed run goes on where it was."""
+"""The epochs of one training, with its state saved meanwhile, so that a killed run resumes."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,6 @@ from typing import Any
 from segkit.base.interrupts import Interrupted, Stop
 from segkit.base.packed import Split
 from segkit.base.params import Train
-from segkit.models.normalize import Normalizer
 from segkit.training.batches import Batch, TrainingBatches, plain_batches
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine, Totals
@@ -28,9 +27,9 @@ class NotFinite(Exception):
 
 
 class Fit:
-    """One training: all that changes on its way, and nothing else.
+    """One training: everything that changes during it, and nothing else.
 
-    ``saver``: None where another process of the team saves.
+    ``saver``: None in all processes but the main one.
     """
 
     def __init__(
@@ -41,33 +40,32 @@ class Fit:
         self.stopping = EarlyStopping(recipe.patience)
         self.epoch, self.totals = 0, Totals()
 
-    def run(self, batches: TrainingBatches, validation: Split, normalizer: Normalizer) -> EarlyStopping:
-        """Train until ``recipe.epochs`` or ``recipe.patience`` is reached; returns the best weights with their scores.
+    def run(self, batches: TrainingBatches, validation: Split) -> None:
+        """Train until ``recipe.epochs`` or ``recipe.patience`` is reached; ``stopping`` then holds the best weights.
 
         Raises NotFinite, Interrupted when the state is saved, and OSError where it cannot be saved.
         """
-        held_out = partial(
-            plain_batches, validation, normalizer, batch_size=self.recipe.batch_size, device=self.engine.device
-        )
+        engine, size = self.engine, self.recipe.batch_size
+        held_out = partial(plain_batches, validation, batches.normalizer, batch_size=size, device=engine.device)
         while self.epoch < self.recipe.epochs and not self.stopping.should_stop(self.epoch - 1):
-            first, start = len(self.totals), time.perf_counter()
+            images = sum(stop - start for start, stop in batches.bounds[len(self.totals) :])
+            started = time.perf_counter()
             self._train(batches)
-            images, seconds = len(batches.plan) - batches.start(first), time.perf_counter() - start
-            valid = self.engine.validate(self._watched(held_out(part=self.engine.team.part)))
+            seconds = time.perf_counter() - started
+            valid = engine.validate(self._interruptible(held_out(world=engine.world)))
             self._check_validation(valid, len(validation))
             best = self._record(valid, images, seconds)
-            if best and self.engine.team.leads:
-                self.logbook.pictures(self.epoch + 1, validation, self.engine.predict(next(held_out())))
+            if best and self.logbook.events:
+                self.logbook.pictures(self.epoch + 1, validation, engine.predict(next(held_out())))
             self.epoch, self.totals = self.epoch + 1, Totals()
             if self.saver:
                 self.saver.save(self.state())
-            self._leave_if_asked()
+            self._end_if_asked()
         if self.saver:
             self.saver.wait()
-        return self.stopping
 
     def state(self) -> dict[str, Any]:
-        """All that ``restore`` needs; tensors that training goes on to change."""
+        """All that ``restore`` needs; later steps change its tensors."""
         return {
             "model": dict(self.engine.model.state_dict()),
             "optimizer": self.engine.optimizer.state_dict(),
@@ -78,7 +76,7 @@ class Fit:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where ``state`` was taken."""
+        """Resume from ``state``; after an exception this object is unusable."""
         self.engine.model.load_state_dict(state["model"])
         self.engine.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.totals = state["epoch"], Totals.restore(state["totals"], self.engine.device)
@@ -96,20 +94,20 @@ class Fit:
                 if self.saver and self.saver.due():
                     self._check_training(batches)
                     self.saver.save(self.state())
-                self._leave_if_asked()
+                self._end_if_asked()
         self._check_training(batches)
 
     def _check_training(self, batches: TrainingBatches, since: int = 0) -> None:
-        if (step := self.totals.strange_step(since)) is not None:
+        if (step := self.totals.non_finite_step(since)) is not None:
             raise NotFinite("train", self.epoch, step, batches.source_rows(self.epoch, step).tolist())
 
     def _check_validation(self, valid: Totals, samples: int) -> None:
-        if (step := valid.strange_step()) is not None:
+        if (step := valid.non_finite_step()) is not None:
             size = self.recipe.batch_size
             raise NotFinite("valid", self.epoch, step, list(range(samples))[step * size :][:size])
 
     def _record(self, valid: Totals, images: int, seconds: float) -> bool:
-        """Take the epoch's result down; returns whether it is the best so far."""
+        """Record the epoch's result; returns whether it is the best so far."""
         (train_loss, train_dice), (valid_loss, valid_dice) = map(self.engine.means, (self.totals, valid))
         best = self.stopping.update(self.epoch, valid_loss, valid_dice, self.engine.model)
         rate = self.engine.optimizer.param_groups[0]["lr"]
@@ -117,14 +115,14 @@ class Fit:
         self.logbook.epoch(row, images=images, seconds=seconds, best=best)
         return best
 
-    def _watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def _interruptible(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         for batch in batches:
-            self._leave_if_asked()
+            self._end_if_asked()
             yield batch
 
-    def _leave_if_asked(self) -> None:
-        """Between two steps: end this process, with its state saved, if a signal asked any of the team to."""
-        number = self.engine.team.highest(self.stop.number)
+    def _end_if_asked(self) -> None:
+        """Between two steps: if a signal asked any rank to end, save the state and end this process."""
+        number = self.engine.world.max(self.stop.number)
         if not number:
             return
         if self.saver:

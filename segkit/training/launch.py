@@ -1,4 +1,5 @@
-"""Start a training where it should run: here, on every device of this machine, or as part of ``torchrun``."""
+"""Start a training where it should run: in this process, on every device of this machine, or as a rank of
+``torchrun``."""
 
 import logging
 import os
@@ -30,23 +31,23 @@ SILENT_SECONDS = 20
 def train(name: str, params: Params, keys: Sequence[str] = ()) -> str:
     """Train the network ``name`` on as many devices as ``runtime.devices`` says; returns one line about it.
 
-    Under ``torchrun`` this process is one of those that it started, and ``runtime.devices`` is left aside. Returns an
-    empty line in all processes but the leading one. Raises InputError for more devices than there are, or where one of
-    the parameters ``keys`` was edited meanwhile; the result then stays in the saved state.
+    Under ``torchrun`` this process is one of the ranks that it started, and ``runtime.devices`` is ignored. Returns an
+    empty line on ranks other than 0. Raises InputError for more devices than there are, or where one of the parameters
+    ``keys`` was edited meanwhile; the result then stays in the saved state.
     """
-    starters = _starters()
+    parents = _parents()
     trained = _train(name, params)
     if trained.saved:
         refuse_edited(params, keys)
         # Where DVC was killed nobody records this result: the next run takes it from the state.
-        if _starters() == starters:
+        if _parents() == parents:
             trained.saved.remove()
     return trained.line
 
 
-def _starters() -> tuple[int, int]:
-    """The parent of this process, and the parent's own (0 where the system does not tell): DVC starts a stage through
-    a shell, and some shells stay and wait."""
+def _parents() -> tuple[int, int]:
+    """The parent of this process and the parent's parent (0 without /proc): DVC starts a stage through a shell, and
+    some shells stay and wait."""
     parent = os.getppid()
     try:
         return parent, int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
@@ -58,17 +59,17 @@ def _train(name: str, params: Params) -> Trained:
     if dist.is_torchelastic_launched():
         if ":" in params.runtime.device and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1":
             raise InputError(f"runtime.device: {params.runtime.device} is one GPU for several processes; set auto")
-        return _as_member(lambda: _train_in_group(name, params, **_from_torchrun()))
+        return _train_as_rank(name, params, _torchrun_group)
     device = choose_device(params.runtime.device)
     count = how_many(params.runtime, device, getattr(params, name).train.batch_size)
     if count > 1:
-        return _train_with_helpers(name, params, count)
+        return _spawn(name, params, count)
     with interrupts.deferred() as stop:
         return run.train(name, params, device, stop=stop)
 
 
 def how_many(runtime: Runtime, device: torch.device, batch_size: int) -> int:
-    """Processes to start, of themselves no more than there are samples in a step; raises InputError where more GPUs
+    """Processes to start, with ``auto`` no more than there are samples in a step; raises InputError where more GPUs
     are asked for than there are."""
     many = device.type == "cuda" and device.index is None
     available = torch.cuda.device_count() if many else 1
@@ -78,44 +79,40 @@ def how_many(runtime: Runtime, device: torch.device, batch_size: int) -> int:
     return wanted
 
 
-def _train_with_helpers(name: str, params: Params, count: int) -> Trained:
-    """Start ``count`` processes on this machine and wait for them. They end with this one, and all with the first
-    that fails; the exit status is that one's."""
+def _spawn(name: str, params: Params, count: int) -> Trained:
+    """Start ``count`` ranks on this machine and wait for them. They end with this process, and all with the first that
+    fails; the exit status is that one's."""
     # would name the processes that are ended because another failed
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     results = processes.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as folder, interrupts.deferred(patient=True) as stop:
         arguments = (count, f"file://{Path(folder) / 'store'}", name, params, results)
-        helpers = processes.spawn(_helper, arguments, nprocs=count, join=False)
+        ranks = processes.spawn(_rank, arguments, nprocs=count, join=False)
         try:
-            while not helpers.join(timeout=0.2):
-                if stop.number:
-                    _pass_on(helpers)
+            while not ranks.join(timeout=0.2):
+                if stop.number:  # the signal may have reached this process alone
+                    for process in ranks.processes:
+                        process.terminate()
         except processes.ProcessExitedException as error:
-            if error.signal_name is not None:
-                if stop.number:
-                    raise Interrupted(stop.number) from None
-                raise InputError(
-                    f"{name}: process {error.error_index} of {count} was ended by {error.signal_name}; if memory ran "
-                    "out, lower train.batch_size; then run it again"
-                ) from None
-            sys.exit(error.exit_code)
+            if error.signal_name is None:
+                sys.exit(error.exit_code)
+            if stop.number:
+                raise Interrupted(stop.number) from None
+            raise InputError(
+                f"{name}: process {error.error_index} of {count} was ended by {error.signal_name}; if memory ran out, "
+                "lower train.batch_size; then run it again"
+            ) from None
     return results.get()
 
 
-def _pass_on(helpers: processes.ProcessContext) -> None:
-    """Ask every process to save and leave, for a signal may have reached this one alone."""
-    for process in helpers.processes:
-        process.terminate()
-
-
-def _helper(rank: int, count: int, store: str, name: str, params: Params, results: Any) -> None:
+def _rank(rank: int, count: int, store: str, name: str, params: Params, results: Any) -> None:
     os.environ["LOCAL_RANK"] = str(rank)
     if params.runtime.device in ("auto", "cpu"):
         torch.set_num_threads(max(1, cores() // count))
 
     def work() -> None:
-        trained = _as_member(lambda: _train_in_group(name, params, init_method=store, rank=rank, world_size=count))
+        group = {"init_method": store, "rank": rank, "world_size": count}
+        trained = _train_as_rank(name, params, lambda: group)
         if rank == 0:
             results.put(trained)
 
@@ -124,43 +121,42 @@ def _helper(rank: int, count: int, store: str, name: str, params: Params, result
         sys.exit(status)
 
 
-def _from_torchrun() -> dict[str, Any]:
-    """The group that ``torchrun`` forms. It restarts a failed job with the store that still holds the addresses of
-    the ended processes, so each attempt keeps its own."""
+def _torchrun_group() -> dict[str, Any]:
+    """The process group of ``torchrun``. It restarts a failed job with the store that still holds the addresses of
+    the ended processes, so each attempt gets its own prefix."""
     store, rank, world_size = next(dist.rendezvous("env://"))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     return {"store": dist.PrefixStore(f"attempt {attempt}", store), "rank": rank, "world_size": world_size}
 
 
-def _train_in_group(name: str, params: Params, **where: Any) -> Trained:
-    device = choose_device(params.runtime.device)
-    # A terminal sends Ctrl-C to every process, and the one that waits for them asks once more.
-    with interrupts.deferred(patient=True) as stop, _group(device, **where):
-        return run.train(name, params, device, stop=stop)
+def _train_as_rank(name: str, params: Params, group: Callable[[], dict[str, Any]]) -> Trained:
+    """Train in a process group. Bad input, signals and the loss of a rank concern all ranks alike, so one on each
+    machine reports them; the others wait to be ended with it, and report too if they are not."""
+    reports = os.environ.get("LOCAL_RANK", "0") == "0"
+    # A terminal sends Ctrl-C to every process, and the one that waits for them sends SIGTERM besides.
+    with interrupts.deferred(patient=True) as stop:
+        try:
+            device = choose_device(params.runtime.device)
+            with _process_group(device, **group()):
+                return run.train(name, params, device, stop=stop)
+        except Interrupted as interrupted:
+            if reports:
+                raise
+            sys.exit(interrupted.status)
+        except (InputError, OSError, RuntimeError):
+            deadline = time.monotonic() + SILENT_SECONDS
+            while not reports and time.monotonic() < deadline:
+                if stop.number:
+                    sys.exit(128 + stop.number)
+                time.sleep(0.1)
+            raise
 
 
 @contextmanager
-def _group(device: torch.device, **where: Any) -> Iterator[None]:
+def _process_group(device: torch.device, **group: Any) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", **where)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", **group)
     yield
     # Not after a failure: the others would fail too, of a lost connection, before this one has said why.
     dist.destroy_process_group()
-
-
-def _as_member(work: Callable[[], Trained]) -> Trained:
-    """Call ``work``. Bad input, signals and the loss of a member meet all processes alike, so one on each machine
-    speaks; the others wait to be ended with it, and speak too if they are not."""
-    speaks = os.environ.get("LOCAL_RANK", "0") == "0"
-    try:
-        try:
-            return work()
-        except (InputError, OSError, RuntimeError):
-            if not speaks:
-                time.sleep(SILENT_SECONDS)
-            raise
-    except Interrupted as interrupted:
-        if speaks:
-            raise
-        sys.exit(interrupted.status)

@@ -1,4 +1,4 @@
-"""One epoch of training, one pass of validation, and when to stop."""
+"""One epoch of training, one pass of validation, and early stopping."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,15 +13,15 @@ from segkit.models import heads
 from segkit.models.counts import count, dice_per_image
 from segkit.models.device import autocast
 from segkit.training.batches import Batch
+from segkit.training.distributed import ALONE, World
 from segkit.training.losses import WeightedLoss
-from segkit.training.team import Team
 
 BAR_SECONDS = 0.5
 
 
 @dataclass
 class Totals:
-    """What the whole team counted in each step of a pass, kept on the device so that no step waits for it.
+    """What all ranks counted in each step of a pass, kept on the device so that no step waits for it.
 
     A row a step, of the K terms of the loss and then of Dice: ``sums`` ``float32 (K + 1,)`` and ``counts``
     ``int64 (K + 1,)``, of the things that each sum is over (for Dice, images).
@@ -37,10 +37,10 @@ class Totals:
         """``sums`` and ``counts`` of all steps."""
         return torch.stack(self.sums).sum(0), torch.stack(self.counts).sum(0)
 
-    def strange_step(self, since: int = 0) -> int | None:
+    def non_finite_step(self, since: int = 0) -> int | None:
         """The first step from ``since`` on whose loss is not finite; waits for the device."""
-        strange = torch.stack(self.sums[since:])[:, :-1].isfinite().all(1).logical_not().nonzero()
-        return since + int(strange[0]) if len(strange) else None
+        bad = torch.stack(self.sums[since:])[:, :-1].isfinite().all(1).logical_not().nonzero()
+        return since + int(bad[0]) if len(bad) else None
 
     def state(self) -> dict[str, Tensor]:
         """All that ``restore`` needs, on the CPU."""
@@ -54,10 +54,10 @@ class Totals:
 
 @dataclass(frozen=True)
 class Engine:
-    """A network on its device, in its precision, with the two things that are done to it.
+    """A network on its device, in its precision, and how it is trained and validated.
 
-    ``learning_rate``: the rate after so many epochs, whole and part; ``team``: the processes that train it together,
-    each with its part of every batch.
+    ``learning_rate``: the rate after so many epochs, as a float; ``world``: this process among those that train the
+    network together, each with its slice of every batch.
     """
 
     model: nn.Module
@@ -66,7 +66,7 @@ class Engine:
     learning_rate: Callable[[float], float]
     device: torch.device
     precision: str
-    team: Team = field(default_factory=Team)
+    world: World = ALONE
 
     def train(self, batches: Iterable[Batch], *, epoch: int, steps: int, label: str) -> tuple[float, float]:
         """One epoch; returns mean loss and mean Dice of the predictions made while the weights moved."""
@@ -81,17 +81,18 @@ class Engine:
         self.model.train()
         shown = 0.0
         with bar(
-            batches, label=label, total=steps, initial=len(totals), unit="step", hidden=not self.team.leads
+            batches, label=label, total=steps, initial=len(totals), unit="step", hidden=not self.world.is_main
         ) as progress:
             for batch in progress:
                 rate = self.learning_rate(epoch + len(totals) / steps)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                self.optimizer.zero_grad(set_to_none=True)
+                self.model.zero_grad()
+                self.optimizer.zero_grad()  # it may hold views of the gradients
                 logits = self._forward(self.network, batch.images)
                 sums, counts = self._loss(logits, batch.masks)
-                # The gradients are averaged over the team, but a mean is over all parts.
-                (self.loss.mean(sums, counts[:-1]) * self.team.size).backward()
+                # DDP averages gradients over the ranks, but the loss is a mean over the global batch.
+                (self.loss.mean(sums, counts[:-1]) * self.world.size).backward()
                 self.optimizer.step()
                 self._count(totals, sums, counts, logits, batch.masks)
                 if not progress.disable and time.monotonic() - shown > BAR_SECONDS:
@@ -107,8 +108,8 @@ class Engine:
 
     @cached_property
     def network(self) -> nn.Module:
-        """``model``, or what trains it together with the other processes."""
-        return self.team.network(self.model, self.device)
+        """``model``, wrapped where several ranks train it."""
+        return self.world.parallel(self.model)
 
     @torch.inference_mode()
     def predict(self, batch: Batch) -> Tensor:
@@ -118,7 +119,7 @@ class Engine:
 
     @torch.inference_mode()
     def validate(self, batches: Iterable[Batch]) -> Totals:
-        """What the network as it is makes of ``batches``."""
+        """Loss and Dice of the network on ``batches``, without training."""
         self.model.eval()
         totals = Totals()
         for batch in batches:
@@ -132,14 +133,14 @@ class Engine:
             return network(images)
 
     def _loss(self, logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """This process's sums of the loss's terms; the counts of the terms and the images of the whole team."""
+        """This rank's sums of the loss's terms; the counts of the terms, and of images, over all ranks."""
         sums, counts = self.loss(logits, masks)
-        return sums, self.team.sum(torch.cat([counts, counts.new_full((1,), len(masks))]))
+        return sums, self.world.sum(torch.cat([counts, counts.new_full((1,), len(masks))]))
 
     @torch.no_grad()
     def _count(self, totals: Totals, sums: Tensor, counts: Tensor, logits: Tensor, masks: Tensor) -> None:
         dice = dice_per_image(count(heads.likelier(logits), masks)).sum()
-        totals.sums.append(self.team.sum(torch.cat([sums.detach(), dice.to(sums.dtype).view(1)])))
+        totals.sums.append(self.world.sum(torch.cat([sums.detach(), dice.to(sums.dtype).view(1)])))
         totals.counts.append(counts)
 
 

@@ -1,10 +1,10 @@
 """Optimizers: ``train.optimizer`` names a function of this file.
 
 An optimizer is a function of the network's parameters and of the recipe (``train``) that returns a
-``torch.optim.Optimizer``; its learning rate is set anew before every step, as ``train.schedule`` says.
+``torch.optim.Optimizer``; its learning rate is set before every step, as ``train.schedule`` says.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -13,36 +13,26 @@ from segkit.base.params import Train
 
 
 def adamw(parameters: Iterable[nn.Parameter], recipe: Train) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019)."""
-    return AdamW(parameters, recipe.lr, recipe.weight_decay)
+    """AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019), torch's fused kernel.
 
-
-class AdamW(torch.optim.AdamW):
-    """torch's fused AdamW over views of the parameters that are contiguous.
-
-    On the CPU the fused kernel copies a channels-last tensor into another order at every step, which takes as long
-    as the step itself. State and weights are the same but for the order of the axes.
+    On the CPU that kernel copies tensors that are not contiguous at every step, and is wrong where a gradient is
+    stored in another order than its weight (torch 2.15). So it gets channels-last weights as views ``(K, H, W, C)``.
     """
+    weights = list(parameters)
+    views = [_as_stored(weight.detach(), weight) for weight in weights]
+    optimizer = torch.optim.AdamW(views, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
-        self._parameters = list(parameters)
-        self._views = [_contiguous_as(parameter, parameter.detach()) for parameter in self._parameters]
-        super().__init__(self._views, lr, weight_decay=weight_decay, fused=True)
+    def take_gradients(*_: object) -> None:
+        for view, weight in zip(views, weights, strict=True):
+            view.grad = None if weight.grad is None else _as_stored(weight.grad, weight)
+            if view.grad is not None and view.grad.stride() != view.stride():
+                view.grad = torch.empty_like(view).copy_(view.grad)
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Move every parameter that has a gradient."""
-        for parameter, view in zip(self._parameters, self._views, strict=True):
-            view.grad = None if parameter.grad is None else _contiguous_as(parameter, parameter.grad)
-        return super().step(closure)
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
-        for parameter, view in zip(self._parameters, self._views, strict=True):
-            parameter.grad = view.grad = None
+    optimizer.register_step_pre_hook(take_gradients)
+    return optimizer
 
 
-def _contiguous_as(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """``tensor`` in the order of axes that is contiguous for ``parameter``: as it is, or ``(K, H, W, C)``."""
-    if parameter.dim() == 4 and not parameter.is_contiguous():
-        tensor = tensor.permute(0, 2, 3, 1)
-    return tensor.contiguous()
+def _as_stored(tensor: Tensor, weight: Tensor) -> Tensor:
+    """``tensor`` with the axes in the order in which ``weight`` is stored."""
+    channels_last = weight.dim() == 4 and not weight.is_contiguous()
+    return tensor.permute(0, 2, 3, 1) if channels_last else tensor

@@ -1,13 +1,12 @@
 """Train one network from the packed data and the plan to a checkpoint, its metrics and its curves.
 
-``train`` is the whole way: read the data, build what trains, loop, write.
+``train`` does all of it: read the data, build the engine, train, write.
 """
 
 import hashlib
 import json
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from torch import nn
 
 import segkit
 from segkit.augment.plan import read_plan
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, brief
 from segkit.base.files import digest, write_json
 from segkit.base.interrupts import Interrupted, Stop
 from segkit.base.packed import Split, open_split, read_samples, read_summary
@@ -27,29 +26,19 @@ from segkit.models.checkpoint import save_checkpoint
 from segkit.models.device import choose_precision, keep_freed_memory, make_deterministic
 from segkit.models.normalize import Normalizer
 from segkit.training import optimizers, schedules
-from segkit.training.batches import TrainingBatches, resident
+from segkit.training.batches import TrainingBatches
+from segkit.training.distributed import ALONE, World
 from segkit.training.fit import Fit, NotFinite
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine
 from segkit.training.losses import WeightedLoss
 from segkit.training.state import SavedState, Saver, parse
-from segkit.training.team import Team
 
 NAMED = 16  # samples in a message
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """The batches of each epoch, the validation set, and how both are normalised."""
-
-    summary: dict[str, Any]
-    normalizer: Normalizer
-    batches: TrainingBatches
-    validation: Split
-
-
 class Trained(NamedTuple):
-    """One line about a finished training, and its saved state; nothing in the processes that do not lead."""
+    """One line about a finished training, and its saved state; neither on ranks other than 0."""
 
     line: str = ""
     saved: SavedState | None = None
@@ -58,84 +47,93 @@ class Trained(NamedTuple):
 def train(
     name: str, params: Params, device: torch.device, paths: Paths | None = None, stop: Stop | None = None
 ) -> Trained:
-    """Train the network ``name`` on ``device``, from where an earlier run of the same training was saved.
+    """Train the network ``name`` on ``device``, resuming where an earlier run of the same training was saved.
 
     Writes ``models/NAME.safetensors`` (weights of the lowest validation loss), ``metrics/training/NAME.json`` and, from
-    the first epoch on, ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several processes that train together only
-    the leading one writes. stop: a signal that asks to save and leave. The caller removes the saved state when it needs
-    it no more. Raises InputError for missing data, a loss that is not finite, or the same training at work in another
-    process.
+    the first epoch on, ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several ranks only 0 writes. stop: a signal
+    that asks to save and end. The caller removes the saved state when it is no longer needed. Raises InputError for
+    missing data, a loss that is not finite, or the same training running in another process.
     """
-    paths, team = paths or Paths(), Team.current()
+    paths, stop, world = paths or Paths(), stop or Stop(), World.current()
     recipe: Train = getattr(params, name).train
-    batch_key = recipe_key(params, name, "batch_size")
-    refuse_idle(recipe, team, batch_key)
-    data = read_data(name, params, paths, device, team)
-    engine = build_engine(name, params, device, team)
-    smallest = min(stop - start for start, stop in data.batches.bounds)
-    refuse_lonely_values(engine.model, data.summary["size"], smallest, batch_key)
-    metadata = describe(name, params, data, paths) | {"precision": engine.precision}
+    summary, batches, validation = read_data(name, params, paths, device, world)
+    engine = build_engine(name, params, device, world)
+    smallest = min(stop - start for start, stop in batches.bounds)
+    refuse_lonely_values(engine.model, summary["size"], smallest, recipe_key(params, name, "batch_size"))
+    metadata = describe(name, params, summary, batches, paths) | {"precision": engine.precision}
     with ExitStack() as stack:
-        saved = saver = None
-        if team.leads:
+        saved = saver = folder = curves = None
+        if world.is_main:
             saved = stack.enter_context(SavedState(name, _fingerprint(metadata)).held())
             saver = stack.enter_context(Saver(saved, params.runtime.save_every_seconds))
-        places = (run_folder(name), paths.metrics / "curves" / f"{name}.csv") if team.leads else (None, None)
-        fit = Fit(name, engine, recipe, Logbook(*places, recipe.epochs), saver, stop or Stop())
-        content = team.share(saved.read() if saved else None)
+            folder, curves = run_folder(name), paths.metrics / "curves" / f"{name}.csv"
+        fit = Fit(name, engine, recipe, Logbook(folder, curves, recipe.epochs), saver, stop)
+        content = world.broadcast(saved.read() if saved else None)
         if content is not None:
-            fit.restore(parse(content))
-        if team.leads:
-            print(_first_line(fit, data), flush=True)
+            try:
+                fit.restore(parse(content))
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # what torch raises depends on where it does not fit
+                if saved:
+                    saved.reject(f"does not fit this training ({brief(error)})")
+                engine = build_engine(name, params, device, world)
+                fit = Fit(name, engine, recipe, Logbook(folder, curves, recipe.epochs), saver, stop)
+        if world.is_main:
+            print(_first_line(fit, len(batches.plan)), flush=True)
         try:
             with fit.logbook:
-                fit.run(data.batches, data.validation, data.normalizer)
+                fit.run(batches, validation)
         except NotFinite as fault:
             raise InputError(_explain(fault, fit, params, metadata, paths)) from None
-        if not team.leads:
+        if not world.is_main:
             return Trained()
-        fit.logbook.write_timing(device, engine.precision, team.size)
+        fit.logbook.write_timing(device, engine.precision, world.size)
         trained = Trained(_write(name, fit, metadata, paths), saved)
-        if fit.stop.number:
-            raise Interrupted(fit.stop.number, " when its result was written")
+        if stop.number:
+            raise Interrupted(stop.number, " when its result was written")
         return trained
 
 
-def read_data(name: str, params: Params, paths: Paths, device: torch.device, team: Team) -> TrainingData:
-    """Open the packed data and the plan; raises InputError where they are missing, damaged or too few for a batch."""
-    recipe: Train = getattr(params, name).train
+def read_data(
+    name: str, params: Params, paths: Paths, device: torch.device, world: World
+) -> tuple[dict[str, Any], TrainingBatches, Split]:
+    """The summary of the packed data, the training batches and the validation set; raises InputError where data or
+    plan are missing, damaged or do not fit the batch."""
+    batch_size, key = getattr(params, name).train.batch_size, recipe_key(params, name, "batch_size")
     summary = read_summary(paths.processed)
     training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
-    normalizer = Normalizer.from_summary(params.preprocess.normalize, summary)
     plan = read_plan(paths.plan, len(training), params.augment)
-    refuse_large_batch(recipe, len(plan), recipe_key(params, name, "batch_size"))
+    refuse_batch_size(batch_size, len(plan), world, key)
     batches = TrainingBatches(
-        resident(training, device),
+        training,
         plan,
         params.augment.combine,
-        normalizer,
+        Normalizer.from_summary(params.preprocess.normalize, summary),
         seed=params.seed,
-        batch_size=recipe.batch_size,
+        batch_size=batch_size,
         device=device,
-        part=team.part,
+        world=world,
     )
-    return TrainingData(summary, normalizer, batches, validation)
+    return summary, batches, validation
 
 
-def build_engine(name: str, params: Params, device: torch.device, team: Team | None = None) -> Engine:
+def build_engine(name: str, params: Params, device: torch.device, world: World = ALONE) -> Engine:
     """A fresh network with its loss, optimizer and learning-rate schedule, as ``params`` say."""
-    team, recipe = team or Team(), getattr(params, name).train
+    recipe: Train = getattr(params, name).train
     keep_freed_memory()
     make_deterministic(params.seed)
-    precision = choose_precision(recipe.precision, device)
-    model = team.synchronise(create(name, params).to(device, memory_format=torch.channels_last))
-    optimizer = getattr(optimizers, recipe.optimizer)(model.parameters(), recipe)
+    model = world.sync_batch_norm(create(name, params).to(device, memory_format=torch.channels_last), device)
     schedule = getattr(schedules, recipe.schedule)
-
-    def learning_rate(epochs: float) -> float:
-        return recipe.lr * schedule(epochs / recipe.epochs)
-
-    return Engine(model, WeightedLoss.of(recipe.loss), optimizer, learning_rate, device, precision, team)
+    return Engine(
+        model,
+        WeightedLoss.of(recipe.loss),
+        getattr(optimizers, recipe.optimizer)(model.parameters(), recipe),
+        lambda epochs: recipe.lr * schedule(epochs / recipe.epochs),
+        device,
+        choose_precision(recipe.precision, device),
+        world,
+    )
 
 
 def create(name: str, params: Params) -> nn.Module:
@@ -152,13 +150,14 @@ def architecture(name: str, params: Params) -> dict[str, Any]:
     return {key: getattr(section, key) for key in section.architecture().model_fields}
 
 
-def _first_line(fit: Fit, data: TrainingData) -> str:
-    engine = fit.engine
-    together = f", {engine.team.size} processes" if engine.team.size > 1 else ""
-    place = f"; goes on in epoch {fit.epoch + 1} after {len(fit.totals)} steps" if fit.epoch or fit.totals else ""
+def _first_line(fit: Fit, samples: int) -> str:
+    engine, resumed = fit.engine, ""
+    if fit.epoch or fit.totals:
+        resumed = f"; resuming in epoch {fit.epoch + 1} after {len(fit.totals)} steps"
+    processes = f", {engine.world.size} processes" if engine.world.size > 1 else ""
     return (
-        f"{fit.name}: {_count_parameters(engine.model):,} parameters, {len(data.batches.plan):,} samples an epoch, "
-        f"{engine.device.type}{together}, {engine.precision}{place}"
+        f"{fit.name}: {_count_parameters(engine.model):,} parameters, {samples:,} samples an epoch, "
+        f"{engine.device.type}{processes}, {engine.precision}{resumed}"
     )
 
 
@@ -174,20 +173,21 @@ def _save_best(path: Path, stopping: EarlyStopping, metadata: dict[str, Any]) ->
 def _write(name: str, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
     """Write checkpoint and metrics; returns one line about them. The curves are written already."""
     stopping, epochs = fit.stopping, len(fit.logbook.rows)
+    stopped_early = epochs < fit.recipe.epochs
+    checkpoint = paths.models / f"{name}.safetensors"
+    _save_best(checkpoint, stopping, metadata)
     result = {
         "epochs": epochs,
         "best_epoch": stopping.best_epoch + 1,
         "best_valid_loss": stopping.best_loss,
         "best_valid_dice": stopping.best_dice,
-        "stopped_early": epochs < fit.recipe.epochs,
+        "stopped_early": stopped_early,
         "parameters": _count_parameters(fit.engine.model),
     }
-    checkpoint = paths.models / f"{name}.safetensors"
-    _save_best(checkpoint, stopping, metadata)
     write_json(paths.metrics / "training" / f"{name}.json", result)
     return (
         f"{checkpoint}: valid Dice {stopping.best_dice:.4f}, valid loss {stopping.best_loss:.4f}, from epoch "
-        f"{result['best_epoch']} of {epochs}{' (stopped early)' if result['stopped_early'] else ''}"
+        f"{stopping.best_epoch + 1} of {epochs}{' (stopped early)' if stopped_early else ''}"
     )
 
 
@@ -203,7 +203,7 @@ def _explain(fault: NotFinite, fit: Fit, params: Params, metadata: dict[str, Any
     if fit.stopping.best_weights:
         place = run_folder(fit.name) / "best.safetensors"
         kept = f"the best weights so far, of epoch {fit.stopping.best_epoch + 1}, are in {place}"
-        if fit.engine.team.leads:
+        if fit.engine.world.is_main:
             _save_best(place, fit.stopping, metadata)
     return (
         f"{fit.name}, epoch {fault.epoch + 1}, step {fault.step + 1} of {fault.split}: the loss is no longer finite, "
@@ -211,68 +211,65 @@ def _explain(fault: NotFinite, fit: Fit, params: Params, metadata: dict[str, Any
     )
 
 
-def describe(name: str, params: Params, data: TrainingData, paths: Paths) -> dict[str, Any]:
-    """What a checkpoint says of itself: how to build and use the network, and the data and recipe it comes from."""
+def describe(
+    name: str, params: Params, summary: dict[str, Any], batches: TrainingBatches, paths: Paths
+) -> dict[str, Any]:
+    """A checkpoint's metadata: how to build and use the network, and the data and recipe it comes from."""
     section = getattr(params, name)
     return {
         "model": name,
         "architecture": architecture(name, params),
-        "input_size": data.summary["size"],
-        "normalize": data.normalizer.as_metadata(),
+        "input_size": summary["size"],
+        "normalize": batches.normalizer.as_metadata(),
         "threshold": params.evaluate.threshold,
         "classes": {"0": "background", "1": "foreground"},
-        "border": data.summary["border"],
+        "border": summary["border"],
         "seed": params.seed,
         "train": section.train.model_dump(mode="json"),
         "pretrained": getattr(section, "pretrained", False),
         "combine": params.augment.combine.model_dump(mode="json"),
-        "samples": data.batches.plan.summary(),
-        "data_fingerprint": data_fingerprint(data.summary, paths.plan),
+        "samples": batches.plan.summary(),
+        "data_fingerprint": _sha256("\n".join([*summary["files"].values(), digest(paths.plan)])),
         "version": segkit.__version__,
     }
 
 
-def refuse_idle(recipe: Train, team: Team, key: str) -> None:
-    """Every process of a team needs a sample in each step: else InputError that names ``key``."""
-    if recipe.batch_size < team.size:
+def refuse_batch_size(batch_size: int, samples: int, world: World = ALONE, key: str = "train.batch_size") -> None:
+    """Raises InputError for a batch that an epoch cannot fill, or that leaves a rank without a sample."""
+    if batch_size > samples:
+        raise InputError(f"{key}: {batch_size:,} is larger than the {samples:,} samples of an epoch; lower it")
+    if batch_size < world.size:
         raise InputError(
-            f"{key}: {recipe.batch_size} samples a step leave some of {team.size} processes nothing to do; "
-            "raise it, or lower runtime.devices"
+            f"{key}: {batch_size} samples a step are fewer than {world.size} processes; raise it, or lower "
+            "runtime.devices"
         )
-
-
-def refuse_large_batch(recipe: Train, samples: int, key: str = "train.batch_size") -> None:
-    """A batch that an epoch of so many samples cannot fill is not what was asked for: InputError."""
-    if recipe.batch_size > samples:
-        raise InputError(f"{key}: {recipe.batch_size:,} is larger than the {samples:,} samples of an epoch; lower it")
 
 
 def refuse_lonely_values(
     model: nn.Module, size: tuple[int, int], smallest_batch: int, key: str = "train.batch_size"
 ) -> None:
-    """Batch normalisation cannot train where the deepest layer has one pixel and the batch one sample: InputError."""
-    one_pixel = max(size) <= model.stride and any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
-    if one_pixel and smallest_batch == 1:
+    """Raises InputError where the deepest layer has one pixel and the batch one sample: batch normalisation cannot
+    train on a single value."""
+    normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if normalised and smallest_batch == 1 and max(size) <= model.stride:
         raise InputError(
             f"{key}: a batch of 1 sample at {size[0]}x{size[1]} px leaves batch normalisation a single "
             f"value; raise it to 2 or more, or raise preprocess.size above {model.stride}"
         )
 
 
-def data_fingerprint(summary: dict[str, Any], plan: Path) -> str:
-    """SHA-256 over the digests of the packed files and the plan."""
-    parts = [*summary["files"].values(), digest(plan)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def _fingerprint(metadata: dict[str, Any]) -> str:
-    """SHA-256 of all that decides a training's weights: what its checkpoint says of itself, but for the threshold, and
+    """SHA-256 of everything that decides a training's weights: its checkpoint's metadata, except the threshold, and
     the code."""
     decisive = {key: value for key, value in metadata.items() if key != "threshold"} | {"code": code_fingerprint()}
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return _sha256(json.dumps(decisive, sort_keys=True))
 
 
 def code_fingerprint() -> str:
     """SHA-256 over the source of every segkit module that this process has imported."""
     files = sorted((name, module.__file__) for name, module in sys.modules.items() if name.split(".")[0] == "segkit")
-    return hashlib.sha256("\n".join(f"{name} {digest(file)}" for name, file in files if file).encode()).hexdigest()
+    return _sha256("\n".join(f"{name} {digest(file)}" for name, file in files if file))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,7 +1,4 @@
-"""The state of a training that is not finished: written beside the work, read by the next run of the same training.
-
-A training is known by its fingerprint, of configuration, data and code, so another one never finds this state.
-"""
+"""The state of an unfinished training: saved while it runs, loaded by the next run of the same training."""
 
 import hashlib
 import io
@@ -23,45 +20,56 @@ DIGEST = hashlib.sha256().digest_size
 
 
 class SavedState:
-    """One file, ``.segkit/training/NAME-FINGERPRINT.state``: what ``torch.save`` writes, then its SHA-256."""
+    """One file, ``.segkit/training/NAME-FINGERPRINT.state``: what ``torch.save`` writes, the fingerprint (SHA-256 of
+    configuration, data and code), and the SHA-256 of both."""
 
     def __init__(self, name: str, fingerprint: str) -> None:
         self.path = kept() / "training" / f"{name}-{fingerprint[:16]}.state"
         self.lock = kept() / "locks" / self.path.stem
+        self._fingerprint = bytes.fromhex(fingerprint)
         self._what = f"the training of {name} with these parameters"
 
     @contextmanager
     def held(self) -> Iterator["SavedState"]:
-        """Let no other process use it meanwhile (else InputError), and forget all but the latest of other trainings."""
+        """Keep other processes from using it meanwhile (else InputError), and delete all but the latest states of
+        other trainings."""
         with hold(self.lock, self._what):
             self._prune()
             yield self
 
     def read(self) -> bytes | None:
-        """What was saved, or None; a damaged file is named, and counts as none: the run is then made from the start."""
+        """What was saved, for ``parse``; None where nothing was. A file that is damaged or another training's is
+        reported, and counts as nothing."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None
-        if len(content) > DIGEST and hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]:
-            return content[:-DIGEST]
-        print(f"{self.path} is damaged; this training begins anew", flush=True)
-        return None
+        payload, fingerprint = content[: -2 * DIGEST], content[-2 * DIGEST : -DIGEST]
+        if len(content) <= 2 * DIGEST or hashlib.sha256(content[:-DIGEST]).digest() != content[-DIGEST:]:
+            return self.reject("is damaged")
+        if fingerprint != self._fingerprint:
+            return self.reject("belongs to another training")
+        return payload
+
+    def reject(self, fault: str) -> None:
+        """Say why the file is not used."""
+        print(f"{self.path} {fault}; this training starts over", flush=True)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Write tensors and plain values, nested in dicts and lists, whole or not at all."""
+        """Write tensors and plain values, nested in dicts and lists, atomically."""
         with atomic_write(self.path) as file:
             hashing = _Hashing(file)
             try:
                 torch.save(state, hashing)
             except RuntimeError:
-                if hashing.fault:  # torch hides it behind a fault of its own
+                if hashing.fault:  # torch replaces it by an error of its own
                     raise hashing.fault from None
                 raise
+            hashing.write(self._fingerprint)
             file.write(hashing.sha256.digest())
 
     def remove(self) -> None:
-        """Forget it, unless another process has taken it over."""
+        """Delete it, unless another process uses it by now."""
         if not is_held(self.lock):
             remove(self.path)
 
@@ -82,7 +90,7 @@ def parse(content: bytes) -> dict[str, Any]:
 
 
 class Saver:
-    """Writes states while the training goes on, one at a time; says when the next is due."""
+    """Writes states in a thread, one at a time, and says when the next is due."""
 
     def __init__(self, saved: SavedState, seconds: float) -> None:
         self._saved, self._seconds = saved, seconds
@@ -97,21 +105,18 @@ class Saver:
         self._pool.shutdown()
 
     def due(self) -> bool:
-        """Whether ``seconds`` have passed since the last one, which is written by now, so that nothing need wait."""
+        """Whether ``seconds`` have passed since the last save, and that one is written."""
         idle = self._running is None or self._running.done()
         return idle and time.monotonic() - self._last >= self._seconds
 
     def save(self, state: dict[str, Any]) -> None:
-        """Take a copy of ``state`` and write it in the background.
-
-        Raises OSError where the one before could not be written.
-        """
+        """Copy ``state`` and write it in the background; raises OSError where the save before failed."""
         self.wait()
         self._running = self._pool.submit(self._saved.write, snapshot(state))
         self._last = time.monotonic()
 
     def wait(self) -> None:
-        """Wait until the last one is on the disk; raises OSError where it could not be written."""
+        """Wait until the last save is on the disk; raises OSError where it failed."""
         if self._running:
             running, self._running = self._running, None
             running.result()
@@ -129,10 +134,11 @@ def snapshot(state: Any) -> Any:
 
 
 class _Hashing:
-    """A file that ``torch.save`` writes to, and the digest of what it wrote."""
+    """A file for ``torch.save`` to write to, the SHA-256 of what it wrote, and the error that it met."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.sha256 = file, hashlib.sha256()
+        self.flush = file.flush
         self.fault: OSError | None = None
 
     def write(self, data: bytes) -> int:
@@ -142,6 +148,3 @@ class _Hashing:
         except OSError as fault:
             self.fault = fault
             raise
-
-    def flush(self) -> None:
-        self._file.flush()

@@ -10,7 +10,7 @@ import yaml
 
 from segkit.base.errors import InputError
 from segkit.reporting import bench
-from segkit.reporting.bench import Plan, describe, measure
+from segkit.reporting.bench import Workload, describe, measure
 from tests.tiny import ROOT, changed, small_params
 
 
@@ -18,7 +18,10 @@ from tests.tiny import ROOT, changed, small_params
 def result():
     before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
-    yield measure("unet", small_params(train__batch_size=4), Plan((32, 48), 4, 0.02))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "PRODUCT_SIDE", 512)
+        measured = measure("unet", small_params(train__batch_size=4), Workload((32, 48), 4, 0.02))
+    yield measured
     torch.set_num_threads(before)
     torch.use_deterministic_algorithms(deterministic)
 
@@ -77,11 +80,12 @@ def test_the_command_writes_json(tmp_path):
 
 def test_pretrained_weights_are_not_fetched_for_a_measurement(monkeypatch):
     monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(bench, "PRODUCT_SIDE", 512)
     params = small_params(train__batch_size=2)
     params = params.model_copy(update={"resnet34_unet": params.resnet34_unet.model_copy(update={"pretrained": True})})
-    assert measure("resnet34_unet", params, Plan((32, 32), 2, 0.01))["compute_images_per_second"] > 0
+    assert measure("resnet34_unet", params, Workload((32, 32), 2, 0.01))["compute_images_per_second"] > 0
 
 
 def test_a_batch_too_small_for_batch_normalisation_is_refused():
     with pytest.raises(InputError, match=r"a batch of 1 sample at 32x32 px"):
-        measure("resnet34_unet", small_params(), Plan((32, 32), 1, 0.01))
+        measure("resnet34_unet", small_params(), Workload((32, 32), 1, 0.01))

@@ -10,7 +10,8 @@ from segkit.augment.plan import Plan, draw, make_plan, order
 from segkit.augment.warp import warp
 from segkit.base.packed import Split
 from segkit.models.normalize import Normalizer
-from segkit.training.batches import Part, TrainingBatches, batch_bounds, copy_to, plain_batches, resident
+from segkit.training.batches import TrainingBatches, batch_bounds, plain_batches
+from segkit.training.distributed import World
 from tests.tiny import COMBINE, augmentation, few, many
 
 CPU = torch.device("cpu")
@@ -114,14 +115,14 @@ def test_plain_batches_are_all_rows_in_order(samples, batch_size):
 
 @few
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 4))
-def test_the_parts_of_several_processes_are_the_batches_of_one(samples, batch_size, size):
+def test_the_slices_of_all_ranks_are_the_batches_of_one_process(samples, batch_size, size):
     noise = np.random.default_rng(0)
     data = Split(noise.integers(0, 255, (samples, 4, 6, 3), np.uint8), noise.integers(0, 2, (samples, 4, 6), np.uint8))
     plan, options = make_plan(samples, augmentation("combine", 1)), {"batch_size": batch_size, "device": CPU}
-    parts = [Part(rank, size) for rank in range(size)]
+    worlds = [World(rank, size) for rank in range(size)]
     drawn = data, plan, COMBINE, UNCHANGED
-    training = [TrainingBatches(*drawn, seed=1, part=part, **options).epoch(2) for part in parts]
-    plain = [plain_batches(data, UNCHANGED, part=part, **options) for part in parts]
+    training = [TrainingBatches(*drawn, seed=1, world=world, **options).epoch(2) for world in worlds]
+    plain = [plain_batches(data, UNCHANGED, world=world, **options) for world in worlds]
     alone = [
         TrainingBatches(*drawn, seed=1, **options).epoch(2),
         plain_batches(data, UNCHANGED, **options),
@@ -131,25 +132,6 @@ def test_the_parts_of_several_processes_are_the_batches_of_one(samples, batch_si
             assert torch.equal(torch.cat([piece.masks for piece in pieces]), batch.masks)
             joined = torch.cat([piece.images for piece in pieces])
             torch.testing.assert_close(joined, batch.images, atol=1e-2, rtol=0)
-
-
-def test_a_split_held_on_the_device_gives_the_same_batches():
-    noise = np.random.default_rng(0)
-    data = Split(noise.integers(0, 255, (700, 4, 6, 3), np.uint8), noise.integers(0, 2, (700, 4, 6), np.uint8))
-    plan, held = make_plan(700, augmentation("combine", 1)), copy_to(data, CPU)
-    assert all(isinstance(tensor, torch.Tensor) for tensor in (held.images, held.masks))
-    for streamed, kept in zip(batches(data, plan, 64).epoch(0), batches(held, plan, 64).epoch(0), strict=True):
-        assert torch.equal(streamed.images, kept.images) and torch.equal(streamed.masks, kept.masks)
-    assert np.array_equal(held.images, data.images)  # the transforms wrote into copies
-
-
-@pytest.mark.parametrize(("free", "held"), [(2 * 4 * 24 * 10, True), (2 * 4 * 24 * 10 - 2, False)])
-def test_a_gpu_holds_the_split_where_half_of_its_free_memory_is_enough(monkeypatch, free, held):
-    data = split(10)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
-    monkeypatch.setattr("segkit.training.batches.copy_to", lambda given, device: "held")
-    assert (resident(data, torch.device("cuda")) == "held") == held
-    assert resident(data, CPU) is data
 
 
 def test_originals_are_shown_as_they_are_beside_transformed_copies():

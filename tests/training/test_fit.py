@@ -1,7 +1,13 @@
-"""A training that is interrupted anywhere and run again ends as if nothing had happened, to the bit."""
+"""A training that is interrupted anywhere and run again gives the same result, bit for bit."""
 
+import hashlib
+import io
 import json
+import os
 import shutil
+import subprocess
+import sys
+from functools import partial
 
 import pytest
 import torch
@@ -9,11 +15,16 @@ import torch
 from segkit.base.errors import InputError
 from segkit.base.files import digest
 from segkit.base.interrupts import Interrupted, Stop
+from segkit.base.prefetch import run_ahead
+from segkit.base.workspace import Paths
 from segkit.models.checkpoint import load_checkpoint
 from segkit.training import launch, run
+from segkit.training.distributed import World
+from segkit.training.fit import Fit
+from segkit.training.logbook import Logbook
 from segkit.training.loop import Engine
-from segkit.training.state import SavedState
-from tests.tiny import make_project, small_params
+from segkit.training.state import SavedState, snapshot
+from tests.tiny import ROOT, make_project, small_params
 
 SIGTERM = 15
 EPOCHS, STEPS, VALID_STEPS = 3, 6, 1
@@ -53,13 +64,13 @@ def undisturbed(data, tmp_path_factory):
     """What each network's training writes when nothing happens."""
     found = {}
 
-    def of(name: str, monkeypatch):
+    def of(name: str, monkeypatch, **changes):
         if name not in found:
             folder = tmp_path_factory.mktemp(name)
             (folder / "data").symlink_to(data)
             with monkeypatch.context() as context:
                 context.chdir(folder)
-                launch.train(name, params())
+                launch.train(name, params(**changes))
             found[name] = written(folder, name)
         return found[name]
 
@@ -84,20 +95,18 @@ def interrupted_at(forward: int, name: str, monkeypatch, **changes) -> str:
     return str(caught.value)
 
 
-MOMENTS = [1, 3, STEPS, STEPS + VALID_STEPS, STEPS + 5, 2 * STEPS + 4]
-
-
 @pytest.mark.parametrize(
-    ("name", "forward"), [*(("unet", moment) for moment in MOMENTS), ("resnet34_unet", 3), ("resnet34_unet", STEPS + 5)]
+    ("name", "forward", "changes"),
+    [("unet", 1, {}), ("unet", STEPS + VALID_STEPS, {}), ("resnet34_unet", 3, {"train__epochs": 1})],
 )
-def test_it_goes_on_and_ends_the_same(project, undisturbed, name, forward, monkeypatch, capsys):
-    expected = undisturbed(name, monkeypatch)
-    line = interrupted_at(forward, name, monkeypatch)
+def test_it_resumes_and_ends_the_same(project, undisturbed, name, forward, changes, monkeypatch, capsys):
+    expected = undisturbed(name, monkeypatch, **changes)
+    line = interrupted_at(forward, name, monkeypatch, **changes)
     assert "ended by SIGTERM in epoch " in line and "its state is saved" in line
     assert not (project / "models").exists()
     capsys.readouterr()
-    launch.train(name, params())
-    assert "; goes on in epoch " in capsys.readouterr().out
+    launch.train(name, params(**changes))
+    assert "; resuming in epoch " in capsys.readouterr().out
     assert written(project, name) == expected
     assert states(project) == []
 
@@ -109,13 +118,13 @@ def test_it_may_be_interrupted_again_and_again(project, undisturbed, monkeypatch
     assert written(project, "unet") == undisturbed("unet", monkeypatch)
 
 
-def test_the_line_says_where_it_was_and_the_next_run_where_it_goes_on(project, monkeypatch, capsys):
+def test_the_lines_say_where_it_was_interrupted_and_where_it_resumes(project, monkeypatch, capsys):
     line = interrupted_at(STEPS + VALID_STEPS + 1 + 2, "unet", monkeypatch)  # one picture for the log after the first
     assert line.startswith("ended by SIGTERM in epoch 2 after 2 steps, and its state is saved; run the same command")
     capsys.readouterr()
     launch.train("unet", params())
     first, *epochs = capsys.readouterr().out.splitlines()
-    assert first.endswith("; goes on in epoch 2 after 2 steps")
+    assert first.endswith("; resuming in epoch 2 after 2 steps")
     assert [epoch[:9] for epoch in epochs] == ["epoch   2", "epoch   3"]
 
 
@@ -147,7 +156,7 @@ def test_the_threshold_decides_no_weight_so_a_changed_one_finds_the_state(projec
     interrupted_at(8, "unet", monkeypatch)
     capsys.readouterr()
     launch.train("unet", params(evaluate__threshold=0.4))
-    assert "; goes on in epoch " in capsys.readouterr().out
+    assert "; resuming in epoch " in capsys.readouterr().out
     assert load_checkpoint(project / "models/unet.safetensors").metadata["threshold"] == 0.4
 
 
@@ -156,7 +165,7 @@ def test_a_changed_parameter_never_finds_the_state(project, monkeypatch, capsys,
     interrupted_at(8, "unet", monkeypatch)
     (state,) = states(project)
     launch.train("unet", params(**changes))
-    assert "goes on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
     assert states(project) == [state]  # and it is still there for the one it belongs to
 
 
@@ -165,24 +174,124 @@ def test_changed_data_never_find_the_state(project, data, monkeypatch, capsys):
     (project / "data").unlink()
     make_project(project, n_aug=2)
     launch.train("unet", params())
-    assert "goes on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
 
 
 def test_changed_code_never_finds_the_state(project, monkeypatch, capsys):
     interrupted_at(8, "unet", monkeypatch)
     monkeypatch.setattr(run, "code_fingerprint", lambda: "0" * 64)
     launch.train("unet", params())
-    assert "goes on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
 
 
-def test_a_damaged_state_is_named_and_the_training_begins_anew(project, undisturbed, monkeypatch, capsys):
+def test_a_damaged_state_is_reported_and_the_training_starts_over(project, undisturbed, monkeypatch, capsys):
     interrupted_at(8, "unet", monkeypatch)
     (state,) = states(project)
     state.write_bytes(state.read_bytes()[:-1])
     launch.train("unet", params())
     output = capsys.readouterr().out
-    assert f"{state} is damaged; this training begins anew" in output and "goes on" not in output
+    assert f"{state} is damaged; this training starts over" in output and "resuming" not in output
     assert written(project, "unet") == undisturbed("unet", monkeypatch)
+
+
+def test_the_renamed_state_of_another_training_is_reported_and_not_used(project, undisturbed, monkeypatch, capsys):
+    interrupted_at(8, "unet", monkeypatch)
+    (own,) = states(project)
+    own.unlink()
+    interrupted_at(8, "unet", monkeypatch, train__lr=0.02)
+    (other,) = states(project)
+    other.rename(own)
+    launch.train("unet", params())
+    output = capsys.readouterr().out
+    assert f"{own} belongs to another training; this training starts over" in output and "resuming" not in output
+    assert written(project, "unet") == undisturbed("unet", monkeypatch)
+
+
+def _of_other_shapes(state):
+    state["model"] = {name: tensor.double()[:1] for name, tensor in state["model"].items()}
+
+
+def _of_other_parts(state):
+    state["optimizer"]["param_groups"][0]["params"].pop()
+
+
+def _without_epoch(state):
+    del state["epoch"]
+
+
+@pytest.mark.parametrize("change", [_of_other_shapes, _of_other_parts, _without_epoch])
+def test_a_state_whose_content_does_not_fit_is_reported_and_not_used(project, undisturbed, monkeypatch, capsys, change):
+    """Its checksum and fingerprint are right."""
+
+    def changed(fit):
+        state = original(fit)
+        change(state)
+        return state
+
+    original = Fit.state
+    with monkeypatch.context() as context:
+        context.setattr(Fit, "state", changed)
+        interrupted_at(8, "unet", monkeypatch)
+    (path,) = states(project)
+    launch.train("unet", params())
+    output = capsys.readouterr().out
+    assert f"{path} does not fit this training (" in output and "; this training starts over" in output
+    assert "resuming" not in output
+    assert written(project, "unet") == undisturbed("unet", monkeypatch)
+
+
+class Recorder:
+    """A saver that keeps the state before the first step and after every step and epoch in memory."""
+
+    def __init__(self) -> None:
+        self.states = []
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, state) -> None:
+        self.states.append(snapshot(state))
+
+    def wait(self) -> None:
+        pass
+
+
+def test_from_every_step_the_same_batches_and_losses_follow(project, monkeypatch):
+    """Also where the thread that prepares batches runs further ahead, or not at all."""
+    small, cpu = params(unet__width=2, train__schedule="cosine"), torch.device("cpu")
+    _, given, validation = run.read_data("unet", small, Paths(), cpu, World())
+    forward, seen = Engine._forward, []
+
+    def recording(engine, network, images):
+        seen.append(hashlib.sha256(images.numpy().tobytes()).hexdigest())
+        return forward(engine, network, images)
+
+    def trained(saver, state=None) -> tuple:
+        """Everything that a training computes from ``state`` on."""
+        seen.clear()
+        fit = Fit("unet", run.build_engine("unet", small, cpu), small.unet.train, Logbook(None, None, 1), saver, Stop())
+        if state:
+            fit.restore(state)
+        fit.run(given, validation)
+        return list(seen), fit.logbook.rows, digest_of(fit.stopping.best_weights), digest_of(fit.state()["optimizer"])
+
+    monkeypatch.setattr(Engine, "_forward", recording)
+    recorder = Recorder()
+    batches, *result = trained(recorder)
+    assert len(recorder.states) == EPOCHS * (STEPS + 1)  # at every epoch's end twice: before and after validation
+    for number, state in enumerate(recorder.states, start=1):
+        ahead = partial(run_ahead, depth=1 + number % 4) if number % 5 else iter
+        monkeypatch.setattr("segkit.training.batches.run_ahead", ahead)
+        followed, *resumed = trained(None, state)
+        assert batches[len(batches) - len(followed) :] == followed
+        assert resumed == result, f"resumed from state {number}"
+
+
+def digest_of(values) -> str:
+    """A digest of tensors, nested in dicts and lists, bit for bit."""
+    content = io.BytesIO()
+    torch.save(snapshot(values), content)
+    return hashlib.sha256(content.getvalue()).hexdigest()
 
 
 def test_a_training_that_early_stopping_ended_is_not_continued(project, monkeypatch, capsys):
@@ -254,3 +363,32 @@ def test_a_state_that_cannot_be_written_ends_the_training_and_keeps_the_one_befo
         launch.train("unet", params())
     (state,) = states(project)
     assert torch.load(state, weights_only=True)["epoch"] == 1
+
+
+FULL = """
+import resource, sys
+from segkit.base.command import run_command
+from segkit.training import launch
+from tests.tiny import small_params
+
+small = small_params(unet__width=1, train__epochs=2)
+for limit in map(int, sys.argv[1:]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    status = run_command("train_unet", lambda: launch.train("unet", small))
+    print(limit, "ended with", status, file=sys.stderr)
+"""
+
+
+def test_a_full_disk_ends_the_training_with_one_line_that_names_the_place(project):
+    """Wherever it is full first: a limit on the size of files stands for the disk."""
+    limits = [100, 3000, 20_000, 60_000]
+    command = [sys.executable, "-c", FULL, *map(str, limits)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    lines = done.stderr.splitlines()
+    assert lines[1::2] == [f"{limit} ended with 2" for limit in limits]
+    for line in lines[::2]:
+        assert line.startswith((f"train_unet: {project}/runs/workspace/unet/events", f"train_unet: {project}/.segkit/"))
+        assert "File too large" in line
+    assert "/runs/" in done.stderr and "/.segkit/" in done.stderr

@@ -21,7 +21,7 @@ from segkit.training.batches import plain_batches
 from segkit.training.launch import train
 from segkit.training.logbook import CURVE_COLUMNS
 from segkit.training.loop import Engine, Totals
-from segkit.training.run import create, refuse_large_batch
+from segkit.training.run import create, refuse_batch_size
 from tests.tiny import engine, make_project, small_params
 
 CPU = torch.device("cpu")
@@ -258,9 +258,9 @@ def test_a_batch_larger_than_an_epoch_is_refused_before_training(project, capsys
 
 
 def test_a_batch_may_be_the_whole_epoch():
-    refuse_large_batch(small_params(train__batch_size=24).train, 24)
+    refuse_batch_size(24, 24)
     with pytest.raises(InputError, match="25 is larger than the 24 samples"):
-        refuse_large_batch(small_params(train__batch_size=25).train, 24)
+        refuse_batch_size(25, 24)
 
 
 def diverging(name, params):

@@ -36,7 +36,7 @@ def same(left, right) -> bool:
     return left == right
 
 
-def test_what_is_read_is_what_was_written_to_the_bit_with_types_and_layout():
+def test_what_is_read_is_what_was_written_bit_for_bit_with_types_and_layout():
     state = STATE | {
         "bf16": torch.randn(3).bfloat16(),
         "channels last": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
@@ -55,6 +55,13 @@ def test_another_fingerprint_or_network_finds_nothing():
     saved().write(STATE)
     assert saved("b" * 64).read() is None
     assert saved(name="resnet34_unet").read() is None
+
+
+def test_a_renamed_file_of_another_training_is_reported_and_counts_as_nothing(capsys):
+    saved("b" * 64).write(STATE)
+    saved("b" * 64).path.rename(saved().path)
+    assert saved().read() is None
+    assert capsys.readouterr().out == f"{saved().path} belongs to another training; this training starts over\n"
 
 
 @few
@@ -76,7 +83,7 @@ def test_the_line_about_a_damaged_file_names_it(capsys):
     saved().write(STATE)
     saved().path.write_bytes(b"x" * 1000)
     assert saved().read() is None
-    assert capsys.readouterr().out == f"{saved().path} is damaged; this training begins anew\n"
+    assert capsys.readouterr().out == f"{saved().path} is damaged; this training starts over\n"
 
 
 def test_nothing_in_a_state_is_run(tmp_path):
