@@ -67,26 +67,17 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     return model
 
 
-def misfit(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:
-    """Why ``weights`` cannot take the place of ``expected``, in a few words; None where they can: the same names,
-    shapes and types, and neither NaN nor infinity."""
-    faults = [f"{name} is missing" for name in expected if name not in weights]
-    faults += [f"{brief(name)} is not part of it" for name in weights if name not in expected]
-    faults += [
-        f"{name} is {found}, not {_kind(tensor)}"
-        for name, tensor in expected.items()
-        if name in weights and (found := _kind(weights[name])) != _kind(tensor)
-    ]
-    if not faults:
-        faults = [f"{name} is not finite" for name, tensor in weights.items() if not tensor.isfinite().all()]
-    more = f" (and {len(faults) - 1:,} more such faults)" if len(faults) > 1 else ""
-    return f"{faults[0]}{more}" if faults else None
-
-
-def _kind(value: object) -> str:
-    if not isinstance(value, Tensor):
-        return f"of type {type(value).__name__}"
-    return brief(f"{str(value.dtype).removeprefix('torch.')} {'x'.join(map(str, value.shape)) or 'scalar'}")
+def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Make ``weights`` the model's own, which may be on the meta device; raises ValueError where names, shapes or types
+    differ, or a number is not finite."""
+    try:
+        model.load_state_dict(weights, assign=True)
+    except (RuntimeError, AttributeError, TypeError) as error:  # of a value that is not a tensor of floats
+        raise ValueError(brief(error, 150)) from None
+    for name, tensor in model.state_dict().items():
+        expected = torch.int64 if name.endswith("num_batches_tracked") else torch.float32
+        if tensor.dtype != expected or not tensor.isfinite().all():
+            raise ValueError(f"{name} is not a finite {str(expected).removeprefix('torch.')} tensor")
 
 
 def initialise(module: nn.Module) -> None:

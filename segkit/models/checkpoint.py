@@ -22,7 +22,7 @@ from segkit.base.files import atomic_write
 from segkit.base.params import MODEL_NAMES, NETWORKS, Border, Threshold
 from segkit.base.validation import FROM_LIST, Section, validate
 from segkit.models import build
-from segkit.models.blocks import misfit
+from segkit.models.blocks import load_weights
 from segkit.models.normalize import Normalizer
 
 FORMAT = 1  # of the metadata; a reader of another number would misunderstand them
@@ -114,9 +114,10 @@ def _from_bytes(content: bytes, device: torch.device | str) -> Checkpoint:
         weights = load(content)
     except Exception as error:  # of a header made to harm, safetensors and torch raise nearly anything
         raise InputError(f"is damaged ({brief(error)}); {_MEND}") from None
-    if fault := misfit(weights, model.state_dict()):
-        raise InputError(f"does not fit the network {needed.model!r} that it says it holds: {fault}; {_MEND}")
-    model.load_state_dict(weights, assign=True)
+    try:
+        load_weights(model, weights)
+    except ValueError as error:
+        raise InputError(f"does not fit the network {needed.model!r} that it says it holds: {error}; {_MEND}") from None
     return Checkpoint(model.to(device).eval(), metadata)
 
 

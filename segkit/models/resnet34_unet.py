@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, ResNet34_Weights, resnet34
 
 from segkit.base.errors import InputError, brief
-from segkit.models.blocks import UpConv, double_conv, initialise, misfit, pad_to_multiple
+from segkit.models.blocks import UpConv, double_conv, initialise, load_weights, pad_to_multiple
 
 DECODER_CHANNELS = 32
 IMAGENET_URL = ResNet34_Weights.IMAGENET1K_V1.url
@@ -60,15 +60,29 @@ class ResNet34UNet(nn.Module):
             initialise(module)
 
     def load_imagenet_encoder(self) -> None:
-        """Put torchvision's ImageNet weights into the encoder; raises InputError as ``imagenet_weights`` does."""
-        trunk = resnet34(weights=None)
+        """Put torchvision's ImageNet weights into the encoder, from torch's cache or downloaded into it.
+
+        torchvision publishes them in pickle format alone: torch's restricted unpickler builds only tensors and plain
+        containers, and the SHA-256 that begins with the digits in the file's name is compared at every load (torch.hub
+        does so only after a download). Raises InputError where the file is not reachable, or damaged.
+        """
+        path = Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
+        prefix = path.stem.rsplit("-", 1)[-1]
+        if not path.is_file():
+            _download(path, prefix)
+        trunk, content = resnet34(weights=None), path.read_bytes()
         # Old files of torchvision count no batches, and nothing here uses the count.
         counts = {name: tensor for name, tensor in trunk.state_dict().items() if name.endswith("num_batches_tracked")}
-        path, found = imagenet_weights()
-        weights = counts | found
-        if fault := misfit(weights, trunk.state_dict()):
-            raise InputError(f"{_SETTING}: {path} holds no weights of ResNet34: {fault}; delete it, {_WITHOUT}")
-        trunk.load_state_dict(weights)
+        try:
+            if not hashlib.sha256(content).hexdigest().startswith(prefix):
+                raise ValueError(f"its SHA-256 does not begin with {prefix}")
+            weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            load_weights(trunk, counts | weights)
+        except Exception as error:  # what torch raises depends on where the file is wrong
+            raise InputError(
+                f"{_SETTING}: {path} is damaged ({brief(error, 300)}); delete it and run the same "
+                f"command again, {_WITHOUT}"
+            ) from None
         self._take_encoder(trunk)
 
     def _take_encoder(self, trunk: ResNet) -> None:
@@ -91,34 +105,6 @@ class ResNet34UNet(nn.Module):
 
 
 Network = ResNet34UNet  # what segkit.models.build makes of this file
-
-
-def imagenet_weights() -> tuple[Path, dict[str, Tensor]]:
-    """torchvision's ImageNet weights of ResNet34 by torchvision's names, and their file in torch's cache, into which
-    they are downloaded if needed.
-
-    The digits in the file's name begin its SHA-256. torch.hub compares them only while it downloads; here they are
-    compared at every load. torchvision publishes these weights in pickle format alone; torch's restricted unpickler
-    builds only tensors and plain containers.
-
-    Raises InputError where the file is neither cached nor reachable, or damaged.
-    """
-    path = Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
-    prefix = path.stem.rsplit("-", 1)[-1]
-    if not path.is_file():
-        _download(path, prefix)
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest().startswith(prefix):
-        try:
-            weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if isinstance(weights, dict):
-                return path, weights
-            reason = "it holds no named tensors"
-        except Exception as error:  # what torch raises depends on where the file is wrong
-            reason = brief(error)
-    else:
-        reason = f"its SHA-256 does not begin with {prefix}"
-    raise InputError(f"{_SETTING}: {path} is damaged ({reason}); delete it and run the same command again, {_WITHOUT}")
 
 
 def _download(path: Path, prefix: str) -> None:

