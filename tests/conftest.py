@@ -23,6 +23,9 @@ def _no_foreign_environment() -> Iterator[None]:
         yield
 
 
+# One thread a process, which small tensors like best; read where torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Under nohup or in the background of a shell these are ignored, and what is ignored is handed on to every command
 # that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

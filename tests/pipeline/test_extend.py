@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.import_graph import ROOT
-from tests.pipeline.workspace import Workspace, checkpoint_metadata, stages_run
+from tests.pipeline.workspace import TWO_THREADS, Workspace, checkpoint_metadata, stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def test_the_page_works_to_the_letter(private: Workspace):
     before = {name: (private.root / f"models/{name}.safetensors").read_bytes() for name in ("unet", "resnet34_unet")}
     for _, text in SECTIONS:
         follow(private.root, text)
-    everything = stages_run(private.dvc("repro").stdout)
+    everything = stages_run(private.dvc("repro", **TWO_THREADS).stdout)
     assert {"train_tiny", "evaluate@tiny", "train_unet", "evaluate@unet"} <= set(everything)
     assert not {"preprocess"} & set(everything), "the drawn images are the same, so nothing after download changed"
     for name, content in before.items():
