@@ -30,3 +30,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes by their length: compressed ones hold the time, and all workers must call a test by the same name."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and not val.isascii() else None

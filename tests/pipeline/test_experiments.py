@@ -15,8 +15,6 @@ from tests.pipeline.declarations import read_yaml
 from tests.pipeline.import_graph import ROOT
 from tests.pipeline.workspace import Workspace, checkpoint_metadata, stages_run
 
-pytestmark = pytest.mark.slow
-
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 (COMPARISON,) = re.findall(r"^\$ dvc (exp show --only-changed .*)$", README, re.MULTILINE)
 QUEUE_PATIENCE = 900  # seconds

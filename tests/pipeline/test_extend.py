@@ -10,8 +10,6 @@ import pytest
 from tests.pipeline.import_graph import ROOT
 from tests.pipeline.workspace import TWO_THREADS, Workspace, checkpoint_metadata, stages_run
 
-pytestmark = pytest.mark.slow
-
 PAGE = (ROOT / "docs/how-to/extend.md").read_text(encoding="utf-8")
 WHERE = r"new|at the end|after|before|in place of"
 STEP = re.compile(rf"^`([^`]+)`, ({WHERE})(?: `([^`]+)`)?:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -48,7 +48,6 @@ def test_repro_evaluate_means_both_models(private: Workspace):
     assert stages_run(output) == [name for name in NAMES if name.startswith("evaluate@")]
 
 
-@pytest.mark.slow
 def test_forced_repro_elsewhere_gives_the_same_bits(private: Workspace):
     output = private.dvc("repro", "--force", **TWO_THREADS).stdout
     assert sorted(stages_run(output)) == sorted(NAMES)

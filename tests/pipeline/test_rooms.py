@@ -87,7 +87,6 @@ def test_an_edit_of_a_script_makes_its_own_stages_stale(private: Workspace, monk
             assert stale() == {name for name, stage in stages.items() if script in stage.deps}, script
 
 
-@pytest.mark.slow
 def test_a_training_made_stale_by_a_comment_ends_with_the_same_bytes_and_evaluate_is_skipped(private: Workspace):
     checkpoints = [private.root / f"models/{name}.safetensors" for name in MODEL_NAMES]
     before = [digest(path) for path in checkpoints]

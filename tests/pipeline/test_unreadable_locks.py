@@ -44,7 +44,6 @@ def test_a_record_that_a_dvc_is_writing_is_left_alone(tmp_path: Path):
     assert not (tmp_path / "rwlock").exists()
 
 
-@pytest.mark.slow
 def test_dvc_refuses_an_unreadable_record_and_make_repro_does_not(private: Workspace):
     record = private.root / ".dvc/tmp/rwlock"
     record.write_text("")
