@@ -35,7 +35,7 @@ repro: setup ## run the pipeline (dvc repro), then show the results (ARGS=... go
 	@$(IN_VENV) python tools/repro.py $(ARGS) && python -m segkit results
 
 test: setup ## run the tests (ARGS=... goes to pytest)
-	@$(IN_VENV) python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile $(ARGS)
+	@$(IN_VENV) python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## check the code's style with ruff
 	@$(IN_VENV) python -m ruff check . $(ARGS)

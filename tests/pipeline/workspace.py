@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,17 +68,17 @@ class Workspace:
     def ask(self, *questions: str) -> list[str]:
         """What ``dvc`` prints for each; one process answers all, since starting DVC takes longer than an answer."""
         program = """
-import contextlib, io, json, shlex, sys
+import os, shlex, sys
 from dvc.cli import main
-answers = []
-for question in sys.argv[1:]:
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        if main(shlex.split(question)):
-            sys.exit(f"dvc {question} failed")
-    answers.append(said.getvalue())
-print(json.dumps(answers))
+for number, question in enumerate(sys.argv[2:]):
+    os.dup2(os.open(f"{sys.argv[1]}/{number}", os.O_WRONLY | os.O_CREAT), 1)
+    if main(shlex.split(question)):
+        sys.exit(f"dvc {question} failed")
+    sys.stdout.flush()
 """
-        return json.loads(self.run(sys.executable, "-c", program, *questions).stdout.splitlines()[-1])
+        with tempfile.TemporaryDirectory() as folder:
+            self.run(sys.executable, "-c", program, folder, *questions)
+            return [Path(folder, str(number)).read_text() for number in range(len(questions))]
 
     def stage(self, name: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run one stage's script without DVC; it may fail."""
