@@ -27,7 +27,7 @@ def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(arguments, 1, stderr=str(error))
 
 
-def setup() -> str:
+def setup() -> None:
     """Build .venv or repair it."""
     with open(LOCK, "r+") as file:  # one set-up at a time
         try:
@@ -37,8 +37,8 @@ def setup() -> str:
             fcntl.flock(file, fcntl.LOCK_EX)
         place, pins = str(VENV.resolve()), file.read()
         stamp = STAMP.read_text() if STAMP.is_file() else ""
-        if stamp == f"{place}\n{pins}" and python("-c", "").returncode == 0:
-            return ""
+        if stamp == f"{place}\n{pins}" and python("-c", "", capture_output=True).returncode == 0:
+            return
         moved_or_half_installed = stamp and stamp.split("\n")[0] != place
         if moved_or_half_installed or python("-m", "pip", "--version", capture_output=True).returncode:
             make_venv()
@@ -54,7 +54,7 @@ def setup() -> str:
                 "PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL), turn that off and run make setup again"
             )
         STAMP.write_text(f"{VENV.resolve()}\n{pins}")
-        return "Set-up complete"
+        print("Set-up complete")
 
 
 def make_venv() -> None:
@@ -71,7 +71,7 @@ def make_venv() -> None:
     venv.create(VENV, symlinks=True, with_pip=True)
 
 
-def lock(*arguments: str) -> str:
+def lock(*arguments: str) -> None:
     """Resolve with uv, for every platform and Python at once."""
     options = "--no-config --universal --python-version 3.11 --no-annotate --no-header --quiet"
     options += " --extra pipeline --extra test --no-emit-index-url --no-emit-find-links"
@@ -81,12 +81,15 @@ def lock(*arguments: str) -> str:
         subprocess.run([f"{tools}/bin/python", *INSTALL, "uv"], check=True)
         command = [f"{tools}/bin/uv", "pip", "compile", "pyproject.toml", "--output-file", LOCK, *options.split()]
         subprocess.run([*command, *arguments], check=True)
-    return f"Wrote {LOCK}"
+    print(f"Wrote {LOCK}")
 
 
 if __name__ == "__main__":
     try:
-        print(end=f"{done}\n" if (done := {"setup": setup, "lock": lock}[sys.argv[1]](*sys.argv[2:])) else "")
+        if sys.argv[1] == "lock":
+            lock(*sys.argv[2:])
+        else:
+            setup()
     except KeyboardInterrupt:
         sys.exit("error: interrupted; run the same command again")
     except (OSError, subprocess.CalledProcessError) as error:
