@@ -23,7 +23,15 @@ def _no_foreign_environment() -> Iterator[None]:
         yield
 
 
+# One thread a process, which small tensors like best; read where torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Under nohup or in the background of a shell these are ignored, and what is ignored is handed on to every command
 # that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes by their length: compressed ones hold the time, and all workers must call a test by the same name."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and not val.isascii() else None

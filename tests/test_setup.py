@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import configparser
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -16,40 +18,48 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tools import environment
+
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = ["help", "setup", "repro", "test", "lint", "tensorboard", "lock"]
 LINES = (ROOT / "requirements.lock").read_text().splitlines()
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
-# Stands in for Python: makes a "venv" that holds a copy of itself, and notes what pip is asked to do.
+# Stands in for the Python of .venv, and notes that pip was asked to install something.
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
-  *_base_executable*) echo "$0" ;;
-  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >>"$LOG" ;;
   *" install "*) echo pip >>"$LOG"; exit "${PIP_STATUS:-0}" ;;
   *torchvision*) [ -z "$TORCH_ERROR" ] || { echo "$TORCH_ERROR" >&2; exit 1; } ;;
-  *sys.version_info*) exit "${OLD:-0}" ;;
 esac
 """
 
 
 class Tree:
-    """A copy of what set-up reads, in a folder with a space in its name, with the stand-in for Python."""
+    """What set-up reads, in a folder with a space in its name, where venvs hold the stand-in for Python."""
 
-    def __init__(self, tmp_path: Path):
-        self.root, self.log, self.python = tmp_path / "a tree", tmp_path / "log", tmp_path / "fake python"
+    def __init__(self, tmp_path: Path, patch: pytest.MonkeyPatch):
+        self.root, self.log, self.patch = tmp_path / "a tree", tmp_path / "log", patch
         self.root.mkdir()
-        shutil.copy(ROOT / "Makefile", self.root)
-        (self.root / "requirements.lock").write_text("torch==1.0\n")
-        self.python.write_text(FAKE_PYTHON)
-        self.python.chmod(0o755)
+        patch.chdir(self.root)
+        patch.setenv("LOG", str(self.log))
+        patch.setattr(environment.venv, "create", self.create)
+        Path("requirements.lock").write_text("torch==1.0\n")
 
-    def make(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def create(self, folder: Path, **options: bool) -> None:
+        with open(self.log, "a") as log:
+            print("venv", file=log)
+        python = folder / "bin/python"
+        python.parent.mkdir()
+        python.write_text(FAKE_PYTHON)
+        python.chmod(0o755)
+
+    def set_up(self, **env: str) -> list[str]:
+        """Run the set-up with ``env`` added; returns what it did."""
         self.log.write_text("")
-        return make("-C", str(self.root), *args, f"PYTHON={self.python}", LOG=str(self.log), **env)
-
-    @property
-    def done(self) -> list[str]:
+        with self.patch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            environment.setup()
         return self.log.read_text().split()
 
 
@@ -62,8 +72,8 @@ def make(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    return Tree(tmp_path)
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    return Tree(tmp_path, monkeypatch)
 
 
 def lock() -> list[Requirement]:
@@ -135,65 +145,110 @@ def test_ci_runs_make_test():
     assert "make test" in (ROOT / ".github" / "workflows" / "test.yml").read_text()
 
 
-@needs_make
 class TestSetup:
-    def test_second_time_does_nothing(self, tree):
-        first = tree.make("setup")
-        assert first.returncode == 0, first.stderr
-        assert tree.done == ["venv", "pip"]
-        assert "6 GB" in first.stdout
-        second = tree.make("-j2", "setup")
-        assert (second.returncode, second.stdout, second.stderr, tree.done) == (0, "", "", [])
+    def test_second_time_does_nothing(self, tree: Tree, capsys: pytest.CaptureFixture[str]):
+        assert tree.set_up() == ["venv", "pip"]
+        assert "6 GB" in capsys.readouterr().out
+        assert tree.set_up() == []
+        assert capsys.readouterr().out == ""
 
-    def test_changed_lock_is_installed_into_the_same_venv(self, tree):
-        tree.make("setup")
-        (tree.root / "requirements.lock").write_text("torch==2.0\n")
-        assert tree.make("setup").returncode == 0
-        assert tree.done == ["pip"]
+    def test_changed_lock_is_installed_into_the_same_venv(self, tree: Tree):
+        tree.set_up()
+        Path("requirements.lock").write_text("torch==2.0\n")
+        assert tree.set_up() == ["pip"]
+        assert tree.set_up() == []
 
-    def test_failed_install_is_not_done_and_starts_anew(self, tree):
-        failed = tree.make("setup", PIP_STATUS="1")
-        assert failed.returncode == 2
-        assert "could not install" in failed.stderr
-        tree.make("setup")
-        assert tree.done == ["venv", "pip"]
-        tree.make("setup")
-        assert tree.done == []
+    def test_failed_install_is_not_done_and_starts_over(self, tree: Tree):
+        with pytest.raises(SystemExit, match="could not install"):
+            tree.set_up(PIP_STATUS="1")
+        assert tree.set_up() == ["venv", "pip"]
 
-    def test_torch_that_does_not_load_is_named(self, tree):
-        failed = tree.make("setup", TORCH_ERROR="operator torchvision::nms does not exist")
-        assert failed.returncode == 2
-        assert "operator torchvision::nms does not exist" in failed.stderr
+    def test_torch_that_does_not_load_is_named(self, tree: Tree):
+        with pytest.raises(SystemExit, match=r"\(operator torchvision::nms does not exist\)"):
+            tree.set_up(TORCH_ERROR="operator torchvision::nms does not exist")
 
-    @pytest.mark.parametrize("how", ["moved", "broken"])
-    def test_venv_that_cannot_be_used_is_made_anew(self, tree, how):
-        tree.make("setup")
+    def test_venv_that_somebody_else_made_is_completed(self, tree: Tree):
+        Path(".venv").mkdir()
+        tree.create(Path(".venv"))
+        assert tree.set_up() == ["pip"]
+
+    @pytest.mark.parametrize("how", ["moved", "broken", "interrupted"])
+    def test_venv_that_cannot_be_used_is_made_anew(self, tree: Tree, how: str):
+        tree.set_up()
         if how == "moved":
-            tree.root = tree.root.rename(tree.root.with_name("another place"))
+            moved = tree.root.rename(tree.root.with_name("another place"))
+            tree.patch.chdir(moved)
+        elif how == "broken":
+            Path(".venv/bin/python").unlink()
         else:
-            (tree.root / ".venv/bin/python").unlink()
-        assert tree.make("setup").returncode == 0
-        assert tree.done == ["venv", "pip"]
+            Path(".venv/.set-up").write_text("installing")
+        assert tree.set_up() == ["venv", "pip"]
+        assert tree.set_up() == []
 
-    def test_shared_venv_is_never_emptied(self, tree, tmp_path):
-        tree.make("setup")
-        shared = (tree.root / ".venv").rename(tmp_path / "shared")
-        (tree.root / ".venv").symlink_to(shared)
-        assert tree.make("setup").returncode == 0
-        assert not (tree.root / ".venv").is_symlink()
+    def test_shared_venv_is_never_emptied(self, tree: Tree, tmp_path: Path):
+        tree.set_up()
+        shared = Path(".venv").rename(tmp_path / "shared")
+        Path(".venv").symlink_to(shared)
+        assert tree.set_up() == ["venv", "pip"]
+        assert not Path(".venv").is_symlink()
         assert (shared / "bin/python").exists()
 
-    def test_set_up_at_work_is_left_alone(self, tree):
-        tree.make("setup")
-        (tree.root / ".venv/.set-up").unlink()
-        (tree.root / ".venv/.installing").write_text(f"{os.getpid()}\n")
-        refused = tree.make("setup")
-        assert refused.returncode == 2
-        assert f"process {os.getpid()}" in refused.stderr
-        assert tree.done == []
+    def test_another_set_up_is_waited_for(self, tree: Tree, capsys: pytest.CaptureFixture[str]):
+        tree.set_up()
+        capsys.readouterr()
+        said = ""
+        with open("requirements.lock") as file, ThreadPoolExecutor() as pool:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            second = pool.submit(tree.set_up)
+            while not said and not second.done():
+                said = capsys.readouterr().out
+            assert said == "Waiting for another set-up of this folder\n"
+            fcntl.flock(file, fcntl.LOCK_UN)
+            assert second.result(timeout=60) == []
 
-    def test_python_too_old_is_one_clear_line(self, tree):
-        refused = tree.make("setup", OLD="1")
+
+@needs_make
+class TestPython:
+    """The Python that runs the set-up."""
+
+    @pytest.fixture
+    def python(self, tmp_path: Path) -> Path:
+        """Says what it was asked to run; with OLD=1 it is too old, or has no venv module."""
+        path = tmp_path / "fake python"
+        path.write_text('#!/bin/sh\ncase "$*" in "-c "*) exit "${OLD:-0}" ;; *) echo "ran $*" ;; esac\n')
+        path.chmod(0o755)
+        return path
+
+    def test_is_the_one_named(self, python: Path):
+        done = make("setup", f"PYTHON={python}")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "ran tools/environment.py setup\n", "")
+
+    def test_is_looked_for(self, python: Path, tmp_path: Path):
+        python.rename(tmp_path / "python3.12")
+        (tmp_path / "python3.13").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "python3.13").chmod(0o755)
+        done = make("lock", "ARGS=--upgrade", PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "ran tools/environment.py lock --upgrade\n", "")
+
+    def test_that_cannot_make_a_venv_is_one_clear_line(self, python: Path):
+        refused = make("setup", f"PYTHON={python}", OLD="1")
         assert refused.returncode == 2
-        assert "3.11 or newer" in refused.stderr.splitlines()[0]
-        assert not (tree.root / ".venv").exists()
+        line, of_make = refused.stderr.splitlines()
+        assert line.startswith("error: no Python 3.11 or newer with its venv module") and str(python) in line
+        assert of_make.startswith("make:")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("raise KeyboardInterrupt", "error: interrupted; run the same command again"), ("pass", "error: [Errno 2]")],
+)
+def test_a_set_up_that_cannot_work_ends_in_one_line(tmp_path: Path, fault: str, said: str):
+    (tmp_path / "fcntl.py").write_text(f"LOCK_EX = LOCK_NB = 0\ndef flock(*_):\n    {fault}\n")
+    if "raise" in fault:
+        (tmp_path / "requirements.lock").touch()
+    command = [sys.executable, str(ROOT / "tools/environment.py"), "setup"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(said) and done.stderr.count("\n") == 1

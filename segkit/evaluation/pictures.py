@@ -60,4 +60,4 @@ def write_overview(path: Path, pairs: list[tuple[Tile, Tile]]) -> None:
 
 def _save(path: Path, image: Image.Image) -> None:
     with atomic_write(path) as file:
-        image.save(file, format="PNG", optimize=True)
+        image.save(file, format="PNG")

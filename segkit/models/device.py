@@ -74,7 +74,7 @@ def keep_freed_memory() -> None:
 def make_deterministic(seed: int) -> None:
     """The same seed gives bit-for-bit the same weights on the same kind of machine."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms, without importing the compiler
     # would fill every new tensor before it is written: 2 to 5 % of a step, and nothing here reads before it writes
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False

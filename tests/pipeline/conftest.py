@@ -1,13 +1,15 @@
 """Workspaces for the pipeline's tests; the one that takes long is made once."""
 
-import shutil
-from collections.abc import Iterator
+import dataclasses
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from tests.pipeline.workspace import Workspace, environment, plain_copy
+from tests.pipeline.workspace import TWO_THREADS, Workspace, environment, plain_copy
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,14 @@ class Reproduction:
     workspace: Workspace
     stdout: str
     stderr: str
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that works in a workspace starts processes there."""
+    for item in items:
+        if {"tree", "reproduction"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +46,22 @@ def tree(_tree: Workspace, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def reproduction(tmp_path_factory: pytest.TempPathFactory, _tree: Workspace) -> Iterator[Reproduction]:
+def reproduction(tmp_path_factory: pytest.TempPathFactory, _tree: Workspace) -> Reproduction:
+    """Made once, also where several pytest-xdist workers run the tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
     # A blank in the path, since people have such folders.
-    root = tmp_path_factory.mktemp("reproduced") / "a clone"
-    workspace = _tree.copy(root)
-    workspace.git("init", "--quiet", "--initial-branch", "main")
-    workspace.commit()
-    result = workspace.dvc("repro")
-    workspace.commit()
-    yield Reproduction(workspace, result.stdout, result.stderr)
-    shutil.rmtree(root, ignore_errors=True)
+    root, printed = shared / "reproduced" / "a clone", shared / "reproduced.json"
+    with FileLock(shared / "reproduced.lock"):
+        if not printed.exists():
+            workspace = _tree.copy(root)
+            workspace.git("init", "--quiet", "--initial-branch", "main")
+            workspace.commit()
+            result = workspace.dvc("repro", **TWO_THREADS)
+            workspace.commit()
+            printed.write_text(json.dumps([result.stdout, result.stderr]))
+    return Reproduction(dataclasses.replace(_tree, root=root), *json.loads(printed.read_text()))
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +71,6 @@ def reproduced(reproduction: Reproduction) -> Workspace:
 
 
 @pytest.fixture
-def private(reproduced: Workspace, tmp_path: Path) -> Iterator[Workspace]:
+def private(reproduced: Workspace, tmp_path: Path) -> Workspace:
     """A copy of the reproduced workspace, to be changed."""
-    root = tmp_path / "private"
-    yield reproduced.copy(root)
-    shutil.rmtree(root, ignore_errors=True)
+    return reproduced.copy(tmp_path / "private")

@@ -7,6 +7,7 @@ file system is one in memory, mounted where no other process sees it, which Linu
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,11 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.pipeline.killing import EDITS, JOBS, MODELS, SECONDS, Job, digests, leftovers
+from tests.pipeline.forking import start_stage
+from tests.pipeline.killing import EDITS, MODELS, SECONDS, Job, digests, jobs, leftovers, remove_outs
 from tests.pipeline.workspace import Workspace, environment, plain_copy
 
-SIZE = "1536m"  # of memory, as far as it is used
+SIZES = {"unet": "192m"}  # of memory, which a full file system uses up
 UNSHARE = ("unshare", "--mount", "--map-root-user")
+PATIENCE = 15  # seconds
 REASON = "No space left on device"
 SETTINGS = EDITS | {"train.epochs": 2, "train.precision": "fp32"}
 
@@ -82,10 +85,9 @@ def filled(folder: Path, left: int) -> Iterator[None]:
 
 def run(workspace: Workspace, job: Job) -> subprocess.CompletedProcess[str]:
     """One run of the stage."""
-    command = [sys.executable, "-m", f"stages.{job.stage}", *job.arguments]
-    return subprocess.run(
-        command, cwd=workspace.root, env=workspace.env, capture_output=True, text=True, timeout=SECONDS, check=False
-    )
+    process = start_stage(workspace, job.stage, *job.arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output = process.communicate(timeout=SECONDS)
+    return subprocess.CompletedProcess(process.args, process.returncode, *output)
 
 
 def starve(workspace: Workspace, job: Job, runs: int, chance: random.Random) -> Report:
@@ -96,10 +98,11 @@ def starve(workspace: Workspace, job: Job, runs: int, chance: random.Random) -> 
         done = run(workspace, job)
     assert done.returncode == 0, done.stderr
     expected, report = digests(root, job.outs), Report(job, before - least[0])
-    with lowest(root) as least:  # beside the former outputs it takes more than at first
-        before = free(root)
-        run(workspace, job)
-    report.need = max(report.need, before - least[0])
+    if runs > 1:
+        with lowest(root) as least:  # beside the former outputs it takes more than at first
+            before = free(root)
+            run(workspace, job)
+        report.need = max(report.need, before - least[0])
     for number in range(runs):
         left = int(report.need * (number + chance.random() * (number > 0)) / runs)
         with filled(root, left):
@@ -114,6 +117,44 @@ def starve(workspace: Workspace, job: Job, runs: int, chance: random.Random) -> 
         if again.returncode or digests(root, job.outs) != expected or leftovers(root):
             report.faults.append(f"{left} bytes: afterwards exit {again.returncode}, {leftovers(root)}, {again.stderr}")
     return report
+
+
+def starve_dvc(workspace: Workspace, finished: list[Job], runs: int, chance: random.Random) -> str:
+    """Run the pipeline by ``make repro``'s command, ``runs`` times with less room than it needs, then with enough.
+
+    Returns a line for the table, which says "different" where the outputs are not those of ``finished``.
+    """
+    root, outs = workspace.root, tuple(out for job in finished for out in job.outs)
+    expected = digests(root, outs)
+    need = 2 * sum((root / name).stat().st_size for name in expected)
+    remove_outs(root, outs)
+    targets = ["@".join((job.stage, *job.arguments)) for job in finished]
+    command, ends, removed = (sys.executable, "tools/repro.py", *targets), [], 0
+    for number in range(runs + 1):
+        room = int(need * ((number + chance.random()) / runs) ** 2) if number < runs else free(root)
+        with filled(root, room):
+            done = _impatiently(workspace, command, SECONDS if number == runs else PATIENCE)
+        ends.append(done.returncode)
+        removed += done.stdout.count("Removed .dvc/tmp/")
+    identical = ends[-1] == 0 and digests(root, outs) == expected and not leftovers(root)
+    return (
+        f"{'dvc repro':22} needs {need / 1e6:5.1f} MB: {sum(end != 0 for end in ends[:-1]):3} runs failed, {removed} "
+        f"unreadable lock files removed; afterwards {'identical' if identical else f'different: {done.stderr}'}"
+    )
+
+
+def _impatiently(workspace: Workspace, command: tuple[str, ...], seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run ``command``, and kill it after ``seconds``: on a full disk DVC's data base tries again for minutes."""
+    process = subprocess.Popen(
+        command, cwd=workspace.root, env=workspace.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        output = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, *output)
 
 
 def _faults(job: Job, done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -139,16 +180,21 @@ def main() -> int:
                 [*UNSHARE, sys.executable, "-m", "tests.pipeline.filling", *sys.argv[1:], "--inside", folder],
                 check=False,
             ).returncode
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", options.inside], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZES.get(options.model, '1536m')}", "none", options.inside], check=True
+    )
     workspace = plain_copy(options.inside / "tree", environment(options.inside))
     workspace.edit(SETTINGS)
     reports = []
-    for job in JOBS:
-        if job.model not in (None, options.model or job.model):
-            continue
+    for job in jobs(options.model):
         reports.append(starve(workspace, job, options.runs, random.Random(f"{options.seed} {job.name}")))
         print(reports[-1].line(), flush=True)
-    return 1 if any(report.faults for report in reports) else 0
+    finished = [report.job for report in reports]
+    if options.runs == 1:
+        del finished[3:]  # a little of it: without the stages that load torch
+    line = starve_dvc(workspace, finished, 2 * options.runs, random.Random(f"{options.seed} dvc"))
+    print(line)
+    return 1 if any(report.faults for report in reports) or "different" in line else 0
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.pipeline.forking import start_stage
 from tests.pipeline.workspace import Workspace, environment, plain_copy
 
 SECONDS = 120  # after which a run is taken to hang
-POLL = 0.0002
+POLL = 0.0005
+RESUMED = re.compile(r"; (?:goes on|resuming) in epoch ")
 EDITS = {
-    "data.synthetic.samples": 40,
-    "preprocess.size": 48,
-    "unet.width": 16,
+    "unet.width": 8,
     "train.epochs": 3,
     "train.batch_size": 4,
     "train.precision": "auto",
@@ -76,6 +76,11 @@ JOBS = (
 )
 
 
+def jobs(model: str | None) -> list[Job]:
+    """All stages, or those of one network."""
+    return [job for job in JOBS if job.model in (None, model or job.model)]
+
+
 @dataclass
 class Report:
     """What was done to one stage."""
@@ -91,7 +96,7 @@ class Report:
         kinds = ", ".join(f"{times} {moment}" for moment, times in sorted(self.kills.items()))
         same = f"DIFFERENT: {', '.join(self.different)}" if self.different else "identical"
         return (
-            f"{self.job.name:22} {self.kills.total():3} kills ({kinds}), {self.resumed} runs went on inside the "
+            f"{self.job.name:22} {self.kills.total():3} kills ({kinds}), {self.resumed} runs resumed inside the "
             f"training, {self.runs} completed, all {same}"
         )
 
@@ -101,10 +106,9 @@ class Run:
 
     def __init__(self, workspace: Workspace, job: Job) -> None:
         self.start, self.lines = time.monotonic(), []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"stages.{job.stage}", *job.arguments],
-            cwd=workspace.root, env=workspace.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,
+        self.process = start_stage(
+            workspace, job.stage, *job.arguments,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -187,17 +191,17 @@ def remove_outs(root: Path, outs: tuple[str, ...]) -> None:
         shutil.rmtree(root / out) if (root / out).is_dir() else (root / out).unlink(missing_ok=True)
 
 
-def disturb(workspace: Workspace, job: Job, kills: int, chance: random.Random, most_in_a_row: int = 4) -> Report:
+def disturb(workspace: Workspace, job: Job, kills: int, chance: random.Random) -> Report:
     """Kill the stage ``kills`` times in all, some times in a row, let it end, and compare each time it ends."""
     expected, length = run_undisturbed(workspace, job)
     report = Report(job)
     while report.kills.total() < kills:
-        for _ in range(chance.randint(1, most_in_a_row)):
+        for _ in range(chance.randint(1, min(kills, 4))):
             remove_outs(workspace.root, job.outs)
             kind = job.moments[report.kills.total() % len(job.moments)]
             run = Run(workspace, job)
             killed = run.until(make_moment(kind, job, workspace.root, length, chance))
-            report.resumed += "goes on in epoch" in run.output()
+            report.resumed += bool(RESUMED.search(run.output()))
             report.kills[kind] += killed
             if not killed:
                 break
@@ -205,7 +209,7 @@ def disturb(workspace: Workspace, job: Job, kills: int, chance: random.Random, m
             remove_outs(workspace.root, job.outs)
             run = Run(workspace, job)
             run.until(lambda run: False)
-            report.resumed += "goes on in epoch" in run.output()
+            report.resumed += bool(RESUMED.search(run.output()))
         report.runs += 1
         found = digests(workspace.root, job.outs)
         report.different += [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
@@ -225,12 +229,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=40, help="of each training; default: 40")
     parser.add_argument("--others", type=int, default=10, help="of each other stage; default: 10")
     parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
+    parser.add_argument("--model", choices=MODELS, help="one network; without it both")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace = plain_copy(Path(folder) / "tree", environment(Path(folder)))
         workspace.edit(EDITS)
         reports = []
-        for job in JOBS:
+        for job in jobs(options.model):
             kills = options.kills if job in TRAININGS else options.others
             reports.append(disturb(workspace, job, kills, random.Random(f"{options.seed} {job.name}")))
             print(reports[-1].line(), flush=True)

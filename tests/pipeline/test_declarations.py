@@ -136,7 +136,6 @@ def test_both_models_stand_side_by_side_in_every_plot():
         assert set(options["y"]) == {f"metrics/curves/{name}.csv" for name in MODEL_NAMES}
 
 
-@pytest.mark.slow
 def test_stages_read_no_parameter_that_they_do_not_declare(private: Workspace):
     """But for the threshold that a training writes into its checkpoint as the default: no weight depends on it."""
     output = private.run(sys.executable, "-m", "tests.pipeline.spy").stdout

@@ -13,7 +13,7 @@ from tests.pipeline.import_graph import ROOT
 NAMES = tuple(declared(ROOT))
 
 
-@pytest.fixture(params=["committed", "reproduced"])
+@pytest.fixture(params=["committed", pytest.param("reproduced", marks=pytest.mark.slow)])
 def root(request: pytest.FixtureRequest) -> Path:
     """This checkout, and, to know that these tests pass where the lock is fresh, a reproduced clone."""
     if request.param == "reproduced":

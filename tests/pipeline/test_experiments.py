@@ -3,8 +3,6 @@
 import csv
 import json
 import re
-import shlex
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +14,6 @@ from segkit.base.params import MODEL_NAMES
 from tests.pipeline.declarations import read_yaml
 from tests.pipeline.import_graph import ROOT
 from tests.pipeline.workspace import Workspace, checkpoint_metadata, stages_run
-
-pytestmark = pytest.mark.slow
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 (COMPARISON,) = re.findall(r"^\$ dvc (exp show --only-changed .*)$", README, re.MULTILINE)
@@ -34,11 +30,9 @@ class Experiment:
 
 
 @pytest.fixture(scope="module")
-def lab(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def lab(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A reproduced workspace in which the experiments of this file run one after another."""
-    root = tmp_path_factory.mktemp("experiments") / "lab"
-    yield reproduced.copy(root)
-    shutil.rmtree(root, ignore_errors=True)
+    return reproduced.copy(tmp_path_factory.mktemp("experiments") / "lab")
 
 
 def experiment(lab: Workspace, name: str, setting: str) -> Experiment:
@@ -62,14 +56,16 @@ def slower(lab: Workspace) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def tables(lab: Workspace, slower: Experiment) -> dict[str, str]:
-    """What the commands of the README print after its first experiment."""
-    commands = ("metrics show", "metrics diff", "exp show --csv", COMPARISON)
-    return {command: lab.dvc(*shlex.split(command)).stdout for command in commands}
+def answers(lab: Workspace, slower: Experiment) -> dict[str, str]:
+    """What DVC prints after the first experiment, also for the commands that the README shows."""
+    compared = [f"{kind} diff main slower --json" for kind in ("metrics", "params", "plots")]
+    plots = ("plots show", "plots diff main slower")  # both write a page, of which the last one is looked at
+    questions = ["metrics show", "metrics diff", "exp show --csv", COMPARISON, *compared, *plots]
+    return dict(zip(questions, lab.ask(*questions), strict=True))
 
 
 @pytest.fixture(scope="module")
-def wider(lab: Workspace, slower: Experiment, tables: dict[str, str]) -> Experiment:
+def wider(lab: Workspace, slower: Experiment, answers: dict[str, str]) -> Experiment:
     return experiment(lab, "wider", "unet.width=8")
 
 
@@ -160,36 +156,36 @@ def test_temporary_run_leaves_the_workspace_alone_and_logs_to_it(lab: Workspace,
     assert metadata["train"]["weight_decay"] == 0.02
 
 
-def test_metrics_diff_compares_both_models(lab: Workspace, slower: Experiment):
-    changes = json.loads(lab.dvc("metrics", "diff", "main", "slower", "--json").stdout)
+def test_metrics_diff_compares_both_models(answers: dict[str, str]):
+    changes = json.loads(answers["metrics diff main slower --json"])
     for name in MODEL_NAMES:
         change = changes[f"metrics/{name}.json"]["valid_loss"]
         assert change["diff"] == pytest.approx(change["new"] - change["old"])
 
 
-def test_the_tables_fit_a_screen(tables: dict[str, str]):
-    assert max(map(len, tables["metrics show"].splitlines())) <= 100
-    _, *rows = tables["metrics diff"].splitlines()
+def test_the_tables_fit_a_screen(answers: dict[str, str]):
+    assert max(map(len, answers["metrics show"].splitlines())) <= 100
+    _, *rows = answers["metrics diff"].splitlines()
     assert 0 < len(rows) <= 10 and max(map(len, rows)) <= 100
-    (columns, *_) = csv.reader(tables["exp show --csv"].splitlines())
+    (columns, *_) = csv.reader(answers["exp show --csv"].splitlines())
     assert len(columns) <= 75
     assert {f"metrics/{name}.json:dice" for name in MODEL_NAMES} <= set(columns)
 
 
-def test_the_comparison_of_the_readme_shows_the_dice_of_both_networks_in_140_characters(tables: dict[str, str]):
-    table = tables[COMPARISON]
+def test_the_comparison_of_the_readme_shows_the_dice_of_both_networks_in_140_characters(answers: dict[str, str]):
+    table = answers[COMPARISON]
     assert max(map(len, table.splitlines())) <= 140
     assert "[slower]" in table and "train.lr" in table
     assert all(f"metrics/{name}.json:dice " in table for name in MODEL_NAMES)
 
 
-def test_params_diff_names_the_changed_number_alone(lab: Workspace, slower: Experiment):
-    changes = json.loads(lab.dvc("params", "diff", "main", "slower", "--json").stdout)
+def test_params_diff_names_the_changed_number_alone(answers: dict[str, str]):
+    changes = json.loads(answers["params diff main slower --json"])
     assert changes == {"params.yaml": {"train.lr": {"old": 0.001, "new": 0.0001, "diff": pytest.approx(-0.0009)}}}
 
 
-def test_plots_diff_writes_a_page_with_both_curves_and_paired_pictures(lab: Workspace, slower: Experiment):
-    plots = json.loads(lab.dvc("plots", "diff", "main", "slower", "--json").stdout)["data"]
+def test_plots_diff_writes_a_page_with_both_curves_and_paired_pictures(lab: Workspace, answers: dict[str, str]):
+    plots = json.loads(answers["plots diff main slower --json"])["data"]
     for title, columns in (("Loss", ("train_loss", "valid_loss")), ("Dice", ("train_dice", "valid_dice"))):
         (plot,) = plots[title]
         lines = {(row["rev"], row["filename::field"]) for row in plot["content"]["data"]["values"]}
@@ -199,13 +195,11 @@ def test_plots_diff_writes_a_page_with_both_curves_and_paired_pictures(lab: Work
         pictures = plots[f"metrics/pictures/{name}/sample_01.png"]
         assert sorted(picture["revisions"] for picture in pictures) == [["main"], ["slower"]]
         assert all(Path(picture["url"]).is_file() for picture in pictures)
-    lab.dvc("plots", "diff", "main", "slower")
     page = (lab.root / "dvc_plots/index.html").read_text()
     assert all(f"metrics_pictures_{name}_sample_01.png" in page for name in MODEL_NAMES)
 
 
-def test_plots_leave_no_file_that_git_does_not_know(lab: Workspace, slower: Experiment):
-    lab.dvc("plots", "show")
+def test_plots_leave_no_file_that_git_does_not_know(lab: Workspace, answers: dict[str, str]):
     assert [line for line in lab.git("status", "--porcelain").splitlines() if line.startswith("??")] == []
 
 

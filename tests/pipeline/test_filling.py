@@ -1,5 +1,6 @@
-"""A full disk costs no stage its former outputs, and with room again the same command ends the same."""
+"""A full disk costs no stage its former outputs, and with room again the same command, also DVC's, ends the same."""
 
+import re
 import subprocess
 import sys
 
@@ -25,3 +26,4 @@ def test_stages_on_a_full_file_system():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("1 runs refused in one line") == 5, done.stdout
+    assert re.search("^dvc repro .* [12] runs failed, .* afterwards identical$", done.stdout, re.M), done.stdout

@@ -1,7 +1,7 @@
 """Nothing is lost when a stage, or DVC itself, is killed: the same command again goes on and ends the same."""
 
 import os
-import random
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.pipeline.killing import EDITS, JOBS, digests, disturb, leftovers, run_undisturbed, training
+from tests.pipeline.killing import EDITS, RESUMED, digests, leftovers, remove_outs, training
 from tests.pipeline.workspace import Workspace
+from tests.tiny import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -44,44 +45,45 @@ def wait_for(process: subprocess.Popen, start: str) -> str:
     raise AssertionError(f"{process.args} ended without a line that begins with {start!r}")
 
 
-def test_killed_stages_end_as_if_nothing_had_happened(tree: Workspace):
+def test_killed_stages_end_as_if_nothing_had_happened():
     """A little of what ``python -m tests.pipeline.killing`` does."""
-    tree.edit(EDITS)
-    for job in (job for job in JOBS if job.model != "resnet34_unet"):  # the long one kills both networks
-        kills = 4 if job == UNET else 1
-        report = disturb(tree, job, kills, random.Random(job.name), most_in_a_row=kills)
-        assert not report.different, report.line()
-        assert job != UNET or report.resumed
+    command = [sys.executable, "-m", "tests.pipeline.killing", "--kills", "4", "--others", "1", "--model", "unet"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search("^train_unet .* [1-9][0-9]* runs resumed inside the training", done.stdout, re.M), done.stdout
 
 
-@pytest.mark.parametrize(("number", "words"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")])
-def test_a_training_that_is_asked_to_stop_saves_and_says_so(private: Workspace, number: int, words: str):
+def test_a_training_that_is_asked_to_stop_saves_says_so_and_resumes(private: Workspace):
     private.edit(LONG)
-    private.dvc("repro", "augment")
     command = [sys.executable, "-m", "stages.train_unet"]
+    for number, words in ((signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")):
+        with started(private, *command) as process:
+            assert bool(RESUMED.search(wait_for(process, "unet: "))) == (number == signal.SIGTERM)
+            wait_for(process, "epoch ")
+            process.send_signal(number)
+            rest = process.communicate(timeout=60)[0]
+            assert process.returncode == 128 + number
+            assert f"\ntrain_unet: {words} in epoch " in rest
+            assert "and its state is saved; run the same command again" in rest
     with started(private, *command) as process:
-        wait_for(process, "epoch ")
-        process.send_signal(number)
-        rest = process.communicate(timeout=60)[0]
-        assert process.returncode == 128 + number
-        assert f"\ntrain_unet: {words} in epoch " in rest
-        assert "and its state is saved; run the same command again to resume\n" in rest
-    with started(private, *command) as process:
-        assert "; goes on in epoch " in wait_for(process, "unet: ")
+        assert RESUMED.search(wait_for(process, "unet: "))
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])  # of which Debian's stays between, and bash does not
 def test_a_stage_that_outlives_dvc_is_named_and_its_work_is_taken_over(private: Workspace, shell: str):
     private = replace(private, env=private.env | {"SHELL": shell})
-    private.edit(EDITS | {"train.epochs": 4})
-    private.dvc("repro", "augment")
-    expected, _ = run_undisturbed(private, UNET)
+    private.edit(EDITS | {"train.epochs": 4, "train.batch_size": 1})
+    private.stage("train_unet", check=True)
+    expected = digests(private.root, UNET.outs)
+    remove_outs(private.root, UNET.outs)
     with started(private, sys.executable, "-m", "dvc", "repro", "train_unet") as process:
         wait_for(process, "epoch ")
         os.kill(process.pid, signal.SIGKILL)
         process.wait()  # else DVC takes it for alive
         holder = (private.root / ".segkit/locks/train_unet").read_text().split()[0]
+        os.kill(int(holder), signal.SIGSTOP)  # so that it is still at work then
         second = private.dvc("repro", "train_unet", check=False)
+        os.kill(int(holder), signal.SIGCONT)
         assert second.returncode
         assert f"train_unet: process {holder} on " in second.stderr
         assert "is already running the stage train_unet in this folder; wait for it" in second.stderr
@@ -91,14 +93,13 @@ def test_a_stage_that_outlives_dvc_is_named_and_its_work_is_taken_over(private: 
             time.sleep(0.1)
     assert len(list((private.root / ".segkit/training").iterdir())) == 1
     third = private.dvc("repro", "train_unet")
-    assert "; goes on in epoch 5 after 0 steps" in third.stdout
+    assert re.search(f"{RESUMED.pattern}5 after 0 steps", third.stdout)
     assert digests(private.root, UNET.outs) == expected
     assert leftovers(private.root) == []
 
 
 def test_a_killed_run_in_a_temporary_folder_goes_on(private: Workspace):
     private.edit(LONG)
-    private.dvc("repro", "augment")
     private.commit()
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--set-param", "seed=5", "train_unet"]
     with started(private, *command) as process:
@@ -106,5 +107,5 @@ def test_a_killed_run_in_a_temporary_folder_goes_on(private: Workspace):
         os.killpg(process.pid, signal.SIGKILL)
     (state,) = (private.root / ".segkit/training").glob("*.state")
     with started(private, *command) as process:
-        assert "; goes on in epoch " in wait_for(process, "unet: ")
+        assert RESUMED.search(wait_for(process, "unet: "))
     assert state.exists()

@@ -3,9 +3,7 @@
 import csv
 import json
 import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +26,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def pets(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def pets(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = reproduced.copy(tmp_path_factory.mktemp("pets") / "pets")
     settings = (
         "data.source=oxford_pet",
@@ -38,8 +36,7 @@ def pets(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Ite
     )
     output = workspace.dvc("exp", "run", *(word for setting in settings for word in ("-S", setting))).stdout
     assert len(stages_run(output)) == 7
-    yield workspace
-    shutil.rmtree(workspace.root, ignore_errors=True)
+    return workspace
 
 
 def test_official_split_is_kept_and_every_tenth_picture_validates(pets: Workspace):

@@ -7,7 +7,7 @@ import pytest
 from tests.pipeline.conftest import Reproduction
 from tests.pipeline.declarations import declared
 from tests.pipeline.import_graph import ROOT
-from tests.pipeline.workspace import Workspace, stages_run
+from tests.pipeline.workspace import TWO_THREADS, Workspace, stages_run
 
 NAMES = list(declared(ROOT))
 
@@ -48,8 +48,7 @@ def test_repro_evaluate_means_both_models(private: Workspace):
     assert stages_run(output) == [name for name in NAMES if name.startswith("evaluate@")]
 
 
-@pytest.mark.slow
 def test_forced_repro_elsewhere_gives_the_same_bits(private: Workspace):
-    output = private.dvc("repro", "--force").stdout
+    output = private.dvc("repro", "--force", **TWO_THREADS).stdout
     assert sorted(stages_run(output)) == sorted(NAMES)
     assert private.git("status", "--porcelain", "--untracked-files=all") == ""

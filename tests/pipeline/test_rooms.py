@@ -11,7 +11,7 @@ from segkit.base.files import digest
 from segkit.base.params import MODEL_NAMES
 from tests.pipeline.declarations import declared
 from tests.pipeline.import_graph import ROOT
-from tests.pipeline.workspace import Workspace, stages_run
+from tests.pipeline.workspace import TWO_THREADS, Workspace, stages_run
 
 TRAININGS = {f"train_{name}" for name in MODEL_NAMES}
 EVALUATIONS = {f"evaluate@{name}" for name in MODEL_NAMES}
@@ -87,10 +87,9 @@ def test_an_edit_of_a_script_makes_its_own_stages_stale(private: Workspace, monk
             assert stale() == {name for name, stage in stages.items() if script in stage.deps}, script
 
 
-@pytest.mark.slow
 def test_a_training_made_stale_by_a_comment_ends_with_the_same_bytes_and_evaluate_is_skipped(private: Workspace):
     checkpoints = [private.root / f"models/{name}.safetensors" for name in MODEL_NAMES]
     before = [digest(path) for path in checkpoints]
     with edited(private.root / "segkit/training/losses.py"):
-        assert set(stages_run(private.dvc("repro").stdout)) == TRAININGS
+        assert set(stages_run(private.dvc("repro", **TWO_THREADS).stdout)) == TRAININGS
     assert [digest(path) for path in checkpoints] == before

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ruamel.yaml import YAML
 from tests.pipeline.import_graph import ROOT
 
 TIMEOUT = 900  # seconds; a busy machine is no failure
+TWO_THREADS = {"OMP_NUM_THREADS": "2"}  # where bits are compared, as one thread would hide sums whose order varies
 
 # Every key that decides how long a run takes, so that an edit of params.yaml cannot make the tests slow.
 TINY = {
@@ -63,6 +65,21 @@ class Workspace:
         """Run ``dvc``."""
         return self.run(sys.executable, "-m", "dvc", *arguments, **options)
 
+    def ask(self, *questions: str) -> list[str]:
+        """What ``dvc`` prints for each; one process answers all, since starting DVC takes longer than an answer."""
+        program = """
+import os, shlex, sys
+from dvc.cli import main
+for number, question in enumerate(sys.argv[2:]):
+    os.dup2(os.open(f"{sys.argv[1]}/{number}", os.O_WRONLY | os.O_CREAT), 1)
+    if main(shlex.split(question)):
+        sys.exit(f"dvc {question} failed")
+    sys.stdout.flush()
+"""
+        with tempfile.TemporaryDirectory() as folder:
+            self.run(sys.executable, "-c", program, folder, *questions)
+            return [Path(folder, str(number)).read_text() for number in range(len(questions))]
+
     def stage(self, name: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run one stage's script without DVC; it may fail."""
         return self.run(sys.executable, "-m", f"stages.{name}", *arguments, **{"check": False} | options)
@@ -90,7 +107,7 @@ class Workspace:
 
     def copy(self, target: Path) -> "Workspace":
         """The same state in another folder."""
-        shutil.copytree(self.root, target, symlinks=True)
+        shutil.copytree(self.root, target, symlinks=True, copy_function=_link_or_copy)
         return dataclasses.replace(self, root=target)
 
 
@@ -108,8 +125,8 @@ def environment(folder: Path) -> dict[str, str]:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         **{f"GIT_{name}": "tester@example.org" if name.endswith("EMAIL") else "Tester" for name in names},
-        # Two threads, as one would hide sums whose order varies; passive, as others compute as well.
-        "OMP_NUM_THREADS": "2",
+        # Small tensors, and a machine that runs other tests as well.
+        "OMP_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
     }
 
@@ -131,11 +148,17 @@ def _files() -> list[Path]:
     if listing.returncode == 0:
         return [Path(name) for name in listing.stdout.split("\0") if name]
     # A downloaded archive is no git repository; then what the pipeline needs is known by name.
-    folders = ("segkit", "stages", "tests", ".dvc")
+    folders = ("segkit", "stages", "tests", "tools", ".dvc")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
     found = [path for path in found if path.relative_to(ROOT).parts[:2] not in {(".dvc", "cache"), (".dvc", "tmp")}]
     found += [ROOT / name for name in ("params.yaml", "dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore")]
     return [path.relative_to(ROOT) for path in found]
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Link what is large and replaced as a whole or never, as DVC itself does, and copy the rest."""
+    large = "/.dvc/cache/" in source or source.endswith(".safetensors")
+    (os.link if large else shutil.copy2)(source, target)
 
 
 def stages_run(output: str) -> list[str]:
