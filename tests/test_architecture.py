@@ -96,6 +96,7 @@ def test_reading_the_parameters_does_not_wait_for_torch(module):
     assert done.returncode == 0, done.stderr or f"{module} imports torch"
 
 
+@pytest.mark.slow
 def test_everything_imports_where_dvc_is_not_installed():
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES if path.stem[:2] != "__"]
     block = "import sys; sys.modules['dvc'] = sys.modules['dvclive'] = None"

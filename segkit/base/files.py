@@ -25,14 +25,13 @@ def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     try:
-        with open(partial, mode, **kwargs) as file:
+        with naming(path), open(partial, mode, **kwargs) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException as error:
+    except BaseException:
         partial.unlink(missing_ok=True)
-        _name_place(error, path)
         raise
     _sync_folder(path.parent)
 
@@ -46,15 +45,15 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     remove(partial)
     partial.mkdir()
     try:
-        yield partial
+        with naming(path):
+            yield partial
         os.sync()  # one call for thousands of small files
         remove(former)
         if os.path.lexists(path):
             os.replace(path, former)
         os.replace(partial, path)
-    except BaseException as error:
+    except BaseException:
         remove(partial)
-        _name_place(error, path)
         if not os.path.lexists(path) and os.path.lexists(former):
             os.replace(former, path)
         raise
@@ -62,10 +61,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
-def _name_place(error: BaseException, path: Path) -> None:
-    """The error of a full disk names no file."""
-    if isinstance(error, OSError) and error.filename is None:
-        error.filename = str(path)
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the file system in the block names ``path``; that of a full disk names nothing by itself."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _partial(path: Path) -> Path:

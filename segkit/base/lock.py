@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from segkit.base.errors import InputError
+from segkit.base.files import naming
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def hold(path: Path, what: str, patience: float = 0.2) -> Iterator[None]:
             "progress is kept), then run the same command again"
         ) from None
     try:
-        path.write_text(f"{os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        with naming(path):
+            path.write_text(f"{os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
         lock.release()

@@ -34,7 +34,7 @@ _START = b'{"__metadata__":{"segkit_sha256":"'
 _DIGEST = slice(8 + len(_START), 8 + len(_START) + 64)
 _ZEROS = b"0" * 64
 Side = Annotated[int, Field(ge=16, le=8192)]
-_MEND = "train it again with 'dvc repro', or fetch it with 'dvc pull'"
+_FIX = "train it again with 'dvc repro', or fetch it with 'dvc pull'"
 
 
 class Valid(Section):
@@ -102,7 +102,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
     except InputError as error:
         raise InputError(f"checkpoint {path} {error}") from None
     except MemoryError:
-        raise InputError(f"checkpoint {path} is larger than the memory of this machine; {_MEND}") from None
+        raise InputError(f"checkpoint {path} is larger than the memory of this machine; {_FIX}") from None
 
 
 def _from_bytes(content: bytes, device: torch.device | str) -> Checkpoint:
@@ -113,11 +113,11 @@ def _from_bytes(content: bytes, device: torch.device | str) -> Checkpoint:
     try:
         weights = load(content)
     except Exception as error:  # of a header made to harm, safetensors and torch raise nearly anything
-        raise InputError(f"is damaged ({brief(error)}); {_MEND}") from None
+        raise InputError(f"is damaged ({brief(error)}); {_FIX}") from None
     try:
         load_weights(model, weights)
     except ValueError as error:
-        raise InputError(f"does not fit the network {needed.model!r} that it says it holds: {error}; {_MEND}") from None
+        raise InputError(f"does not fit the network {needed.model!r} that it says it holds: {error}; {_FIX}") from None
     return Checkpoint(model.to(device).eval(), metadata)
 
 
@@ -125,29 +125,25 @@ def _verified_header(content: bytes) -> bytes:
     """The JSON of the header, once the file is known to be as it was written."""
     view = memoryview(content)
     if content[8 : _DIGEST.start] != _START:
-        raise InputError(f"was not written by this version of segkit, or its start is damaged; {_MEND}")
+        raise InputError(f"was not written by this version of segkit, or its start is damaged; {_FIX}")
     if content[_DIGEST] != _sha256([view[: _DIGEST.start], _ZEROS, view[_DIGEST.stop :]]):
-        raise InputError(f"is damaged: its bytes are not those of its checksum; {_MEND}")
+        raise InputError(f"is damaged: its bytes are not those of its checksum; {_FIX}")
     length = int.from_bytes(content[:8], "little")
     if length > MAX_HEADER:
-        raise InputError(f"is damaged: no header has {length:,} bytes; {_MEND}")
+        raise InputError(f"is damaged: no header has {length:,} bytes; {_FIX}")
     return content[8 : 8 + length]
 
 
 def _metadata(header: bytes) -> dict[str, Any]:
     try:
         metadata = json.loads(json.loads(header)["__metadata__"][METADATA_KEY])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"holds no metadata under {METADATA_KEY!r} ({brief(repr(error))}); {_MEND}") from None
-    if not isinstance(metadata, dict):
-        raise InputError(f"has metadata that are no JSON object; {_MEND}")
-    version = metadata.get("format")
+        version = metadata.get("format")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"holds no metadata under {METADATA_KEY!r} ({brief(repr(error))}); {_FIX}") from None
     if type(version) is not int or version < 1:
-        raise InputError(f"has the unknown format {brief(version)}; {_MEND}")
+        raise InputError(f"has the unknown format {brief(version)}; {_FIX}")
     if version > FORMAT:
-        raise InputError(
-            f"was written by a newer segkit (format {brief(version)}, this one reads {FORMAT}): update segkit"
-        )
+        raise InputError(f"was written by a newer segkit (format {brief(version)}, not {FORMAT}): update segkit")
     return metadata
 
 
@@ -159,7 +155,7 @@ def _needed(metadata: dict[str, Any]) -> Needed:
     try:
         return validate(kind, metadata)
     except ValueError as error:
-        raise InputError(f"has metadata that segkit does not write: {error}; {_MEND}") from None
+        raise InputError(f"has metadata that segkit does not write: {error}; {_FIX}") from None
 
 
 def _sha256(pieces: Iterable[bytes | memoryview]) -> bytes:

@@ -5,6 +5,7 @@ import platform
 import statistics
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -81,11 +82,12 @@ def measure(name: str, params: Params, work: Workload) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         batches = _batches(Path(folder), params, work, device, steps)
         epochs, images = count(), len(batches.plan)
+        one_epoch = {"epoch": 0, "steps": len(batches), "label": "train"}
         stretches = {
             "peak": lambda: 2 * side**3 / _seconds(lambda: _wait(device, factor @ factor)),
-            "data": lambda: images / _seconds(lambda: _load(batches, next(epochs), device)),
+            "data": lambda: images / _seconds(lambda: _wait(device, deque(batches.epoch(next(epochs)), maxlen=0))),
             "compute": lambda: work.batch_size * steps / _seconds(lambda: _compute(engine, batch, steps)),
-            "train": lambda: images / _seconds(lambda: _train(engine, batches, next(epochs))),
+            "train": lambda: images / _seconds(lambda: engine.train(batches.epoch(next(epochs)), **one_epoch)),
         }
         # every other round backwards, so that a drift of the machine's speed favours none
         orders = (list(stretches)[:: 1 if number % 2 else -1] for number in range(ROUNDS))
@@ -93,22 +95,22 @@ def measure(name: str, params: Params, work: Workload) -> dict[str, Any]:
     if work.profile:
         print(f"{name}, time by operator\n{profile(engine, batch)}", flush=True)
 
-    def median(value: Callable[[dict[str, float]], float]) -> float:
-        return statistics.median(map(value, rounds))
+    def median(value: Callable[[dict[str, float]], float], digits: int | None = None) -> float:
+        return round(statistics.median(map(value, rounds)), digits)
 
     result = {
         "model": name,
         "size": list(work.size),
         "batch_size": work.batch_size,
         "precision": engine.precision,
-        "data_images_per_second": round(median(lambda r: r["data"]), 2),
-        "compute_images_per_second": round(median(lambda r: r["compute"]), 3),
-        "train_images_per_second": round(median(lambda r: r["train"]), 3),
-        "train_share_of_compute": round(median(lambda r: r["train"] / r["compute"]), 4),
+        "data_images_per_second": median(lambda r: r["data"], 2),
+        "compute_images_per_second": median(lambda r: r["compute"], 3),
+        "train_images_per_second": median(lambda r: r["train"], 3),
+        "train_share_of_compute": median(lambda r: r["train"] / r["compute"], 4),
         "flops_per_image": flops,
-        "flops_per_second": round(median(lambda r: r["compute"]) * flops),
-        "peak_flops_per_second": round(median(lambda r: r["peak"])),
-        "share_of_peak": round(median(lambda r: r["compute"] * flops / r["peak"]), 4),
+        "flops_per_second": median(lambda r: r["compute"] * flops),
+        "peak_flops_per_second": median(lambda r: r["peak"]),
+        "share_of_peak": median(lambda r: r["compute"] * flops / r["peak"], 4),
         "peak_memory_bytes": peak_memory(),
         "steps_per_stretch": steps,
         "rounds": rounds,
@@ -186,16 +188,6 @@ def _batches(folder: Path, params: Params, work: Workload, device: torch.device,
 
 def _compute(engine: Engine, batch: Batch, steps: int) -> None:
     engine.train(repeat(batch, steps), epoch=0, steps=steps, label="compute")
-
-
-def _train(engine: Engine, batches: TrainingBatches, epoch: int) -> None:
-    engine.train(batches.epoch(epoch), epoch=0, steps=len(batches), label="train")
-
-
-def _load(batches: TrainingBatches, epoch: int, device: torch.device) -> None:
-    for _ in batches.epoch(epoch):
-        pass
-    _wait(device)
 
 
 def _wait(device: torch.device, result: object = None) -> None:

@@ -3,8 +3,8 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from segkit.base import files
 from segkit.base.errors import InputError, brief
@@ -16,33 +16,21 @@ from segkit.sources.fetch import discard
 from segkit.sources.mirrors import SUMS, Mirror
 
 
-@dataclass(frozen=True)
-class Archive:
-    """One archive: what it must hold, and limits over twice the official sizes."""
+class Archive(NamedTuple):
+    """One archive, what its folder must hold (glob patterns), and limits in bytes over twice the official sizes."""
 
     name: str
     folder: str
-    contents: tuple[str, ...]  # glob patterns, each with a match after unpacking
-    max_download: int  # bytes
-    max_unpacked: int  # bytes
+    contents: tuple[str, ...]
+    max_download: int
+    max_unpacked: int
 
 
 # The small one first: a mirror that lacks it, or has a web page in its place, is noticed soon.
+ANNOTATIONS = ("list.txt", "trainval.txt", "test.txt", "trimaps/*.png")
 ARCHIVES = (
-    Archive(
-        name="annotations.tar.gz",
-        folder="annotations",
-        contents=("list.txt", "trainval.txt", "test.txt", "trimaps/*.png"),
-        max_download=200_000_000,
-        max_unpacked=1_000_000_000,
-    ),
-    Archive(
-        name="images.tar.gz",
-        folder="images",
-        contents=("*.jpg",),
-        max_download=2_000_000_000,
-        max_unpacked=4_000_000_000,
-    ),
+    Archive("annotations.tar.gz", "annotations", ANNOTATIONS, max_download=200_000_000, max_unpacked=1_000_000_000),
+    Archive("images.tar.gz", "images", ("*.jpg",), max_download=2_000_000_000, max_unpacked=4_000_000_000),
 )
 MAX_MEMBERS = 50_000  # there are 7,390 images, and the annotations hold up to four members for each
 

@@ -55,7 +55,7 @@ class Fit:
             valid = engine.validate(self._interruptible(held_out(world=engine.world)))
             self._check_validation(valid, len(validation))
             best = self._record(valid, images, seconds)
-            if best and self.logbook.events:
+            if best and self.logbook.writer:
                 self.logbook.pictures(self.epoch + 1, validation, engine.predict(next(held_out())))
             self.epoch, self.totals = self.epoch + 1, Totals()
             if self.saver:

@@ -1,11 +1,9 @@
 """What a training writes besides its weights: curves, a line an epoch, TensorBoard, timings."""
 
-import os
 import resource
-import socket
 import sys
+import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segkit.base.files import remove, write_csv, write_json
+from segkit.base.files import naming, remove, write_csv, write_json
 from segkit.base.packed import FOREGROUND, IGNORED, Split
 
 CURVE_COLUMNS = ("epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr")
@@ -30,7 +28,7 @@ class Logbook:
     def __init__(self, folder: Path | None, curves: Path | None, epochs: int) -> None:
         self.folder, self.curves, self.epochs = folder, curves, epochs
         self.rows: list[tuple[float, ...]] = []
-        self.events: EventLog | None = None
+        self.writer = None
         self.start, self.seconds_before = time.perf_counter(), 0.0
         self.training_seconds, self.training_images = 0.0, 0
 
@@ -54,7 +52,9 @@ class Logbook:
 
     def __enter__(self) -> "Logbook":
         if self.folder:
-            self.events = EventLog(self.folder)
+            self.writer = _writer(self.folder)
+            # On a full disk the writer's thread ends with a traceback, and its next call here raises the same error.
+            self._hook, threading.excepthook = threading.excepthook, self._thread_failed
             for row in self.rows:  # of an earlier run, whose log another training may have replaced
                 self._log(row)
             if self.rows:
@@ -62,20 +62,27 @@ class Logbook:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.events:
-            self.events.close()
+        if self.writer:
+            threading.excepthook = self._hook
+            with naming(self.folder):
+                self.writer.close()
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        if not issubclass(failure.exc_type, OSError):
+            self._hook(failure)
 
     def epoch(self, row: tuple[float, ...], *, images: int, seconds: float, best: bool) -> None:
         """Record one epoch: a row of ``CURVE_COLUMNS``, training images and seconds, whether it is the best."""
         self.rows.append(row)
         self.training_seconds += seconds
         self.training_images += images
-        if not self.events:
+        if not self.writer:
             return
         epoch, train_loss, valid_loss, train_dice, valid_dice, rate = row
         self._log(row)
         self._write_curves()
-        self.events.scalar("images_per_second", images / seconds, int(epoch))
+        with naming(self.folder):
+            self.writer.add_scalar("images_per_second", images / seconds, int(epoch))
         print(
             f"epoch {int(epoch):3d}/{self.epochs}  loss {train_loss:.4f}  valid {valid_loss:.4f}  "
             f"dice {train_dice:.4f}  valid {valid_dice:.4f}  lr {rate:.2g}  {images / seconds:.1f} images/s"
@@ -84,14 +91,16 @@ class Logbook:
         )
 
     def _log(self, row: tuple[float, ...]) -> None:
-        for name, value in zip(CURVE_COLUMNS[1:], row[1:], strict=True):
-            self.events.scalar(name.replace("_", "/"), value, int(row[0]))
+        with naming(self.folder):
+            for name, value in zip(CURVE_COLUMNS[1:], row[1:], strict=True):
+                self.writer.add_scalar(name.replace("_", "/"), value, int(row[0]))
 
     def pictures(self, epoch: int, split: Split, predictions: Tensor) -> None:
         """Show input, truth and prediction of the first samples side by side in TensorBoard."""
         for row, prediction in enumerate(predictions[:PICTURES].cpu().numpy().astype(np.uint8)):
             panels = [split.images[row], *(_as_rgb(mask) for mask in (split.masks[row], prediction))]
-            self.events.image(f"valid/{row}", np.concatenate(panels, axis=1), epoch)
+            with naming(self.folder):
+                self.writer.add_image(f"valid/{row}", np.concatenate(panels, axis=1), epoch, dataformats="HWC")
 
     def _write_curves(self) -> None:
         rows = ([int(row[0]), *(f"{value:.6g}" for value in row[1:])] for row in self.rows)
@@ -115,50 +124,17 @@ class Logbook:
         write_json(self.folder / "timing.json", timing)
 
 
-class EventLog:
-    """A log for TensorBoard in an empty ``folder``, written by the calling thread.
-
-    The thread of torch's ``SummaryWriter`` prints a traceback where the disk is full, and its error names no file.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        # tensorboard takes a second to import; only training pays for it
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.summary.writer.record_writer import RecordWriter
-        from torch.utils.tensorboard import summary
-
-        remove(folder)
-        folder.mkdir(parents=True)
-        self._path = folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
-        self._file = open(self._path, "wb")  # noqa: SIM115 (closed by close)
-        self._event, self._summary, self._records = Event, summary, RecordWriter(self._file)
-        self._add(file_version="brain.Event:2")
-
-    def scalar(self, name: str, value: float, step: int) -> None:
-        """Add one point of a curve."""
-        self._add(step=step, summary=self._summary.scalar(name, value))
-
-    def image(self, name: str, pixels: np.ndarray, step: int) -> None:
-        """Add an image, ``uint8 (H, W, 3)``."""
-        self._add(step=step, summary=self._summary.image(name, pixels, dataformats="HWC"))
-
-    def close(self) -> None:
-        """Close the file."""
-        with suppress(OSError):  # only bytes are left whose write failed, and that was raised
-            self._file.close()
-
-    def _add(self, **fields: Any) -> None:
-        try:
-            self._records.write(self._event(wall_time=time.time(), **fields).SerializeToString())
-            self._records.flush()
-        except OSError as error:  # a full disk does not say where it is
-            error.filename = str(self._path)
-            raise
-
-
 def peak_memory() -> int:
     """The most bytes that this process has held resident."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _writer(folder: Path):
+    # tensorboard takes a second to import; only training pays for it
+    from torch.utils.tensorboard import SummaryWriter
+
+    remove(folder)
+    return SummaryWriter(str(folder))
 
 
 def _as_rgb(mask: np.ndarray) -> np.ndarray:

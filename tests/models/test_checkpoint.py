@@ -212,7 +212,7 @@ def test_a_checkpoint_without_checksum_is_foreign(tmp_path, weights, capsys, met
 @pytest.mark.parametrize("version", [2, 10**30])
 def test_a_newer_format_asks_for_a_newer_segkit(path, weights, capsys, version):
     path.write_bytes(sealed(weights, json.dumps({"format": version, "everything": "else"})))
-    expected = f"was written by a newer segkit (format {version}, this one reads 1): update segkit\n"
+    expected = f"was written by a newer segkit (format {version}, not 1): update segkit\n"
     assert refusal(path, capsys).endswith(expected)
 
 
@@ -227,7 +227,7 @@ def test_a_format_that_is_none_is_refused(path, weights, capsys, version):
 def test_metadata_that_are_no_json_object_are_refused(path, weights, capsys, text):
     path.write_bytes(sealed(weights, text))
     line = refusal(path, capsys)
-    assert "holds no metadata under 'segkit'" in line or "has metadata that are no JSON object" in line
+    assert "holds no metadata under 'segkit'" in line
 
 
 @pytest.mark.parametrize("key", ["model", "architecture", "input_size", "normalize", "threshold", "border", "valid"])

@@ -123,7 +123,10 @@ def test_an_exported_model_gives_the_same_logits(model):
         torch.testing.assert_close(program.module()(images(32, 48)), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("which", "side", "steps", "rate"), [("unet", 48, 80, 3e-3), ("resnet34_unet", 64, 40, 2e-3)])
+@pytest.mark.parametrize(
+    ("which", "side", "steps", "rate"),
+    [("unet", 48, 80, 3e-3), pytest.param("resnet34_unet", 64, 40, 2e-3, marks=pytest.mark.slow)],
+)
 def test_two_pictures_can_be_learned_by_heart(which, side, steps, rate):
     model = deepcopy(fresh(which))
     pictures, masks = ellipses(side)

@@ -25,7 +25,7 @@ from tests.pipeline.workspace import Workspace, environment, plain_copy
 
 SECONDS = 120  # after which a run is taken to hang
 POLL = 0.0005
-RESUMED = re.compile(r"; (?:goes on|resuming) in epoch ")
+RESUMED = re.compile("; resuming in epoch ")
 EDITS = {
     "unet.width": 8,
     "train.epochs": 3,

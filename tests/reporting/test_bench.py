@@ -13,6 +13,8 @@ from segkit.reporting import bench
 from segkit.reporting.bench import Workload, describe, measure
 from tests.tiny import ROOT, changed, small_params
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result():

@@ -17,6 +17,8 @@ from segkit.training.loop import Totals
 from segkit.training.run import build_engine
 from tests.tiny import engine, small_params
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

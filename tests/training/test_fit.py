@@ -97,7 +97,11 @@ def interrupted_at(forward: int, name: str, monkeypatch, **changes) -> str:
 
 @pytest.mark.parametrize(
     ("name", "forward", "changes"),
-    [("unet", 1, {}), ("unet", STEPS + VALID_STEPS, {}), ("resnet34_unet", 3, {"train__epochs": 1})],
+    [
+        ("unet", 1, {}),
+        ("unet", STEPS + VALID_STEPS, {}),
+        pytest.param("resnet34_unet", 3, {"train__epochs": 1}, marks=pytest.mark.slow),
+    ],
 )
 def test_it_resumes_and_ends_the_same(project, undisturbed, name, forward, changes, monkeypatch, capsys):
     expected = undisturbed(name, monkeypatch, **changes)
@@ -172,7 +176,7 @@ def test_a_changed_parameter_never_finds_the_state(project, monkeypatch, capsys,
 def test_changed_data_never_find_the_state(project, data, monkeypatch, capsys):
     interrupted_at(8, "unet", monkeypatch)
     (project / "data").unlink()
-    make_project(project, n_aug=2)
+    make_project(project, border="background")
     launch.train("unet", params())
     assert "resuming" not in capsys.readouterr().out
 
@@ -379,6 +383,7 @@ for limit in map(int, sys.argv[1:]):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_training_with_one_line_that_names_the_place(project):
     """Wherever it is full first: a limit on the size of files stands for the disk."""
     limits = [100, 3000, 20_000, 60_000]
@@ -389,6 +394,6 @@ def test_a_full_disk_ends_the_training_with_one_line_that_names_the_place(projec
     lines = done.stderr.splitlines()
     assert lines[1::2] == [f"{limit} ended with 2" for limit in limits]
     for line in lines[::2]:
-        assert line.startswith((f"train_unet: {project}/runs/workspace/unet/events", f"train_unet: {project}/.segkit/"))
+        assert line.startswith((f"train_unet: {project}/runs/workspace/unet", f"train_unet: {project}/.segkit/"))
         assert "File too large" in line
     assert "/runs/" in done.stderr and "/.segkit/" in done.stderr

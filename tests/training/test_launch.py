@@ -23,6 +23,8 @@ from segkit.training.distributed import World
 from segkit.training.run import refuse_batch_size
 from tests.tiny import ROOT, changed, make_project, small_params
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 4
 TRACKED = ("models/unet.safetensors", "metrics/training/unet.json", "metrics/curves/unet.csv")
 TINY = {
