@@ -12,6 +12,8 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from segkit.base.errors import brief
+
 # Pillow opens forty more formats, some of which start another program (EPS) or have no limits.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 JPEG = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as phones write them
@@ -110,7 +112,7 @@ def guarded() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             raise
         kind = "" if isinstance(error, OSError | ValueError | SyntaxError) else f"{type(error).__name__}: "
-        raise UnusableFile(f"cannot be decoded: {kind}{_printable(str(error))}") from None
+        raise UnusableFile(f"cannot be decoded: {kind}{brief(error, 200)}") from None
 
 
 def _check_file(path: Path) -> None:
@@ -153,8 +155,3 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 def _is_sideways(turn: Image.Transpose | None) -> bool:
     """Whether width and height are swapped."""
     return turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
-
-
-def _printable(text: str) -> str:
-    """At most 200 printable characters."""
-    return "".join(character if character.isprintable() else " " for character in text[:200])
