@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 GAP, FONT_SIZE = 6, 12
 INK, PAPER = (32, 32, 32), (255, 255, 255)
@@ -52,8 +52,11 @@ def sheet(
 def fit(pixels: np.ndarray, side: int) -> Image.Image:
     """``uint8 (H, W, 3)`` or ``(H, W)`` as RGB, scaled so that the longer side is ``side`` pixels."""
     image = Image.fromarray(pixels).convert("RGB")
-    smooth = pixels.ndim == 3 or max(image.size) > side  # an enlarged mask keeps its hard edges
-    return ImageOps.contain(image, (side, side), Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST)
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    # Two-valued pictures keep their hard edges when enlarged.
+    smooth = pixels.ndim == 3 or scale < 1
+    return image.resize(size, Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST)
 
 
 def mask_pixels(mask: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ def bring(target: Path, options: Folder, seed: int, workers: int) -> str:
     lossy = [path.name for path in masks.values() if path.suffix.lower() in (".jpg", ".jpeg")]
     if lossy:
         raise InputError(
-            f"data.folder.masks: {len(lossy)} masks are JPEG, which changes values ({lossy[0]}, …); save them as PNG"
+            f"data.folder.masks: {len(lossy)} masks are JPEG, which changes values ({lossy[0]}, ...); save them as PNG"
         )
     names = sorted(pictures.keys() | masks.keys())
     for files, folder, ending in ((pictures, "images", "jpg"), (masks, "annotations/masks", "png")):
