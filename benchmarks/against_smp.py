@@ -1,13 +1,13 @@
-"""Beside segmentation_models_pytorch: images a second, and test Dice after the same time by the clock.
+"""Comparison with segmentation_models_pytorch: images per second, and test Dice after the same wall time.
 
     pip install segmentation-models-pytorch
     python -m benchmarks.against_smp --raw data/raw [--size 128] [--minutes 4] [--lr 0.001] [--json FILE]
 
-Theirs is the loop of the package's own example for Oxford-IIIT Pet, kept to its choices: ``smp.Unet`` with a ResNet34
-encoder and one output channel, ImageNet statistics for normalisation, Dice loss on logits, Adam with a learning rate
-of 2e-4 that falls along a cosine, images decoded in worker processes of the DataLoader, one a core. No weights are
-downloaded for either. Ours is ``train_resnet34_unet`` with packing counted in its time. Both see the training set of
-``--raw``, and both networks of the last moment are scored in fp32 by the same code on the same test images.
+The loop of segmentation_models_pytorch has the settings of its own example for Oxford-IIIT Pet: ``smp.Unet`` with a
+ResNet34 encoder and one output channel, ImageNet statistics for normalisation, Dice loss on logits, Adam with a
+learning rate of 2e-4 and a cosine schedule, images decoded in the worker processes of the DataLoader, one per core.
+segkit's is ``train_resnet34_unet``, with packing counted in its time. Neither uses pretrained weights. Both train on
+the training set of ``--raw``. The last weights of both are scored in fp32 by the same code on the same test images.
 """
 
 import argparse
@@ -38,7 +38,7 @@ BATCH = 15
 
 
 class Pets(torch.utils.data.Dataset):
-    """Pictures and masks, decoded and resized each time they are asked for."""
+    """Images and masks, decoded and resized at every access."""
 
     def __init__(self, samples: list[Sample], size: int) -> None:
         self.samples, self.size = samples, (size, size)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a packed copy of real images, an engine, clocks, and how results are written."""
+"""Shared by the benchmarks: a packed copy of real images, an engine, clocks, and how results are written."""
 
 import json
 import platform
@@ -55,7 +55,7 @@ class Project:
 
 
 def params_at(size: int, lr: float | None = None) -> Params:
-    """``params.yaml`` with another picture size and, where given, learning rate; on the CPU, as what it is compared
+    """``params.yaml`` with another image size and, where given, learning rate; on the CPU, as what it is compared
     with, and without downloaded weights."""
     raw = parameters.load().model_dump()
     raw["preprocess"]["size"], raw["runtime"]["device"], raw["resnet34_unet"]["pretrained"] = size, "cpu", False
@@ -82,7 +82,7 @@ def make_engine(name: str, params: Params) -> Engine:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long ``work`` takes by the clock."""
+    """Wall time of ``work`` in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -1,11 +1,11 @@
-"""Time an epoch and resident memory as the data set grows from 1 to 16 times, beyond what the process may hold.
+"""Time per epoch and resident memory while the data set grows to 16 times its size, beyond the memory limit.
 
     python -m benchmarks.growth [--samples 5000] [--size 128] [--limit-gb 2] [--plot FILE.png] [--json FILE]
 
-Each size of data set is packed noise, trained on for one epoch by a U-Net of width 2 in a process of its own, with
-augmentation and normalisation as in ``params.yaml``. The process may not hold more than ``--limit-gb`` of data
-(RLIMIT_DATA), which the largest data set exceeds. Sizes go up and down (1, 2, 4, 8, 16, 16, 8, …), so that a drift of
-the machine's speed favours none; the plot needs matplotlib.
+Each data set is packed noise. A U-Net of width 2 is trained on it for one epoch in its own process, with augmentation
+and normalisation as in ``params.yaml``. The process may not hold more than ``--limit-gb`` of data (RLIMIT_DATA), which
+the largest data set exceeds. Sizes increase, then decrease (1, 2, 4, 8, 16, 16, 8, …), so that a drift of the machine's
+speed favours none. The plot needs matplotlib.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def epoch(folder: Path, factor: int, samples: int, size: int, limit: int) -> tup
 
 
 def plot(rows: list[dict], path: Path) -> None:
-    """Seconds an epoch and memory over the number of samples."""
+    """Seconds per epoch and memory over the number of samples."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,11 +1,11 @@
-"""What each measure brings to a training step: the step as it is, and with one measure left out at a time.
+"""The effect of each optimisation on a training step: the step as it is against the step without one of them.
 
     python -m benchmarks.levers [--model resnet34_unet] [--size 128] [--rounds 7] [--compile] [--json FILE]
 
-The step as it is and each variant take turns; a figure above 1 says how many times as long a step takes without the
-measure, median over the rounds. ``--compile`` adds ``torch.compile`` of the network with its default settings (needs a
-C++ compiler), its warm-up counted apart. Keeping freed memory is set for a whole process: compare a run with
-``--give-memory-back`` with one without.
+The step as it is and each variant alternate. ``times_as_long`` is the duration of a step without the optimisation,
+relative to the step as it is, median over the rounds. ``--compile`` measures ``torch.compile`` of the network instead,
+with default settings (needs a C++ compiler); its warm-up is reported separately. Keeping freed memory is set for a
+whole process: compare a run with ``--give-memory-back`` with one without.
 """
 
 import argparse
@@ -51,14 +51,14 @@ VARIANTS: dict[str, Callable[[Engine], Engine]] = {
 
 
 def compare(name: str, variant: str, size: int, rounds: int) -> dict[str, float]:
-    """Times of a step as it is and of one variant, which take turns."""
+    """Durations of a step as it is and of one variant; the two alternate."""
     params = params_at(size)
     engines = {kind: VARIANTS[kind](make_engine(name, params)) for kind in (AS_IT_IS, variant)}
     images = torch.randn(params.train.batch_size, 3, size, size).contiguous(memory_format=torch.channels_last)
     batch = Batch(images, torch.randint(0, 2, (len(images), size, size), dtype=torch.uint8))
 
     def step(kind: str) -> float:
-        """Seconds a step, after one that is not counted: the other network has just used the caches."""
+        """Seconds per step, after one that is not counted: the other network has just used the caches."""
         torch.utils.deterministic.fill_uninitialized_memory = kind == FILLS
         engines[kind].train([batch], epoch=0, steps=1, label=kind)
         return seconds(lambda: engines[kind].train(repeat(batch, STEPS), epoch=0, steps=STEPS, label=kind)) / STEPS

@@ -1,11 +1,11 @@
-"""Images a second of the training loop beside the loop that tutorials write, with the same networks and batch.
+"""Images per second of the training loop and of a typical tutorial loop, with the same networks and batch size.
 
     python -m benchmarks.plain_loop [--raw data/raw] [--size 128] [--model unet] [--rounds 7] [--json FILE]
 
-The plain loop: JPEG decoded and resized at every read in the main process, normalised image by image, fp32,
-NCHW, torch's own layers, losses and default AdamW, the loss read after each step; no augmentation. Ours reads
-packed images (packing is timed apart), augments them as ``params.yaml`` says, and trains as the stages do. The two
-take turns, each in a process of its own; ratios are medians over the rounds.
+The plain loop decodes and resizes JPEGs at every read in the main process, normalises image by image, and uses fp32,
+NCHW, torch's own layers and losses, and AdamW with default settings. It reads the loss after each step and has no
+augmentation. segkit's loop reads packed images (packing is timed separately), augments them as ``params.yaml`` says,
+and trains as the stages do. The two alternate, each in its own process; ratios are medians over the rounds.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from segkit.models.blocks import UpConv
 
 
 class PlainPets(torch.utils.data.Dataset):
-    """Reads, decodes, resizes and normalises a sample each time it is asked for."""
+    """Reads, decodes, resizes and normalises a sample at every access."""
 
     def __init__(self, samples: list[Sample], size: int) -> None:
         self.samples, self.size = samples, size

@@ -1,9 +1,9 @@
-"""The preprocess stage beside the decoder's own limit: Pillow decoding the same files on all cores, writing nothing.
+"""Speed of the preprocess stage, and its upper bound: Pillow decoding the same files on all cores, without output.
 
     python -m benchmarks.preprocess_speed --raw data/raw [--size 128] [--rounds 7] [--json FILE]
 
-Two limits: the images alone, and images and masks. Both decode whole images; preprocess may decode a JPEG at a
-fraction of its size where that is enough, and then also resizes, counts, hashes and writes.
+There are two bounds: decoding the images alone, and images and masks. Both decode at full size. preprocess may decode
+a JPEG at a fraction of its size if that is enough, but it also resizes, counts, hashes and writes.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def decode(paths: list[Path]) -> None:
 
 
 def decode_all(pool_class: type, paths: list[Path]) -> float:
-    """Seconds that a pool of one worker a core takes to decode all ``paths``; starting the pool is not counted."""
+    """Seconds that a pool of one worker per core takes to decode all ``paths``, without the start of the pool."""
     chunks = [paths[start : start + 16] for start in range(0, len(paths), 16)]
     with pool_class(cores()) as pool:
         list(pool.map(decode, [[]] * cores()))
@@ -38,7 +38,7 @@ def decode_all(pool_class: type, paths: list[Path]) -> float:
 def whole(
     picture: Path, mask: Path, size: tuple[int, int], read_pair=preprocessing.read_pair
 ) -> tuple[Image.Image, Image.Image]:
-    """``read_pair`` that always decodes the whole picture."""
+    """``read_pair`` that always decodes at full size."""
     image, labels = read_pair(picture, mask)
     return image.resize(size[::-1], Image.Resampling.BILINEAR), labels
 

@@ -1,8 +1,8 @@
-"""What decoding JPEGs at reduced size changes: pixels, and the Dice of a trained network.
+"""Effect of decoding JPEGs at reduced size on pixel values and on the Dice of a trained network.
 
     python -m benchmarks.reduced_decoding --raw data/raw --checkpoint models/resnet34_unet.safetensors [--json FILE]
 
-The test images are packed twice, decoded whole and as preprocess does, and the checkpoint is scored on both.
+The test images are packed twice, decoded at full size and as preprocess does, and the checkpoint is scored on both.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""What it costs a training that its state is saved: steps with one save among them, and the same without.
+"""Cost of saving the training state: the duration of some steps with one save among them, and without.
 
     python -m benchmarks.saving [--model unet] [--size 128] [--rounds 11] [--steps 2] [--json FILE]
 
-Both take turns. ``seconds_lost`` is the median difference: the copy, for which the training waits, and what the writing
-thread takes from the steps meanwhile. ``written_in_seconds`` is the save alone, in an otherwise idle process.
+The two alternate. ``seconds_lost`` is the median difference: the copy, for which training waits, and the slowdown of
+the steps while the thread writes. ``written_in_seconds`` is the duration of the save in an otherwise idle process.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How many synthetic images one core draws and writes in a second.
+"""How many synthetic images one core draws and writes per second.
 
     python -m benchmarks.synthetic_speed [--samples 400] [--repeats 3]
 
-Prints JSON: ``images_per_second_per_core`` is the best of the repeats in one process, files included, counted
-by the processor time used, so that other work on the machine disturbs it little; ``images_per_second`` is the
-same by the clock on the wall.
+Prints JSON. ``images_per_second_per_core`` is the best of the repeats in one process, with writing the files. It is
+based on processor time, so that other work on the machine disturbs it little. ``images_per_second`` is the same,
+based on wall time.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from segkit.sources import synthetic
 
 
 def rates(options: Synthetic, repeats: int) -> list[tuple[float, float]]:
-    """Pictures a second of (processor time, wall time) in one process for each repeat, after a warm-up."""
+    """Images per second of (processor time, wall time) in one process for each repeat, after a warm-up."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         warm_up = options.model_copy(update={"samples": 20})

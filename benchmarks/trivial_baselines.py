@@ -1,9 +1,9 @@
-"""How far one gets without looking at shapes: Dice of thresholds, histograms and fixed masks.
+"""Dice of methods that ignore shapes: thresholds, colour histograms and fixed masks.
 
     python -m benchmarks.trivial_baselines [--raw data/raw] [--json FILE]
 
-Everything is fitted on ``annotations/trainval.txt`` and scored on ``annotations/test.txt`` as the mean over
-images of 2TP / (2TP + FP + FN). Trimap values 1 and 3 are foreground. A data set on which one of these scores
+All methods are fitted on ``annotations/trainval.txt`` and scored on ``annotations/test.txt`` by the mean over
+images of 2TP / (2TP + FP + FN). Trimap values 1 and 3 are foreground. A data set on which one of them scores
 well says little about a network.
 """
 
@@ -161,7 +161,7 @@ def fit_prior(train: Split) -> Image.Image:
 
 
 def stretched(prior: Image.Image, shape: tuple[int, int]) -> Mask:
-    """The fixed mask at a picture's ``(height, width)``."""
+    """The fixed mask at an image's ``(height, width)``."""
     return np.asarray(prior.resize(shape[::-1])) >= 128
 
 

@@ -1,1 +1,1 @@
-"""One thin script per stage of dvc.yaml: read the parameters, call one segkit function, write the outs."""
+"""One thin script per stage of dvc.yaml: read the parameters, call one segkit function, write the outputs."""

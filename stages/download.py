@@ -1,4 +1,4 @@
-"""Bring the raw data: ``python -m stages.download``."""
+"""Fetch or draw the raw data: ``python -m stages.download``."""
 
 from pathlib import Path
 

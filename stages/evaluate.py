@@ -7,7 +7,7 @@ KEYS = ("evaluate",)
 
 
 def run(name: str) -> None:
-    """Checkpoint and data to scores, per-image scores and pictures."""
+    """Checkpoint and data to scores, per-image scores and images of predictions."""
 
     def work(params: Params) -> str:
         from segkit.evaluation.evaluate import evaluate

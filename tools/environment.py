@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 VENV, OLD, LOCK = Path(".venv"), Path(".venv.partial"), Path("requirements.lock")
-# What was installed where: the path of .venv, which its scripts hold, and the lock. Written last. While an install
-# runs, the file holds another word, so that an interrupted install is noticed.
+# What is installed: the path of .venv, which its scripts contain, and the lock file. Written last. During an install
+# it holds the word "installing", so that an interrupted install is noticed.
 STAMP = VENV / ".set-up"
 INSTALL = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-qq")
 
 
 def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the Python of .venv; one that does not start counts as failed."""
+    """Run the Python of .venv; if it does not start, the result has return code 1."""
     try:
         return subprocess.run([VENV / "bin/python", *arguments], text=True, **options)
     except OSError as error:
@@ -58,13 +58,13 @@ def setup() -> None:
 
 
 def make_venv() -> None:
-    """Replace .venv by an empty one. Where it is a link, the folder behind it stays."""
+    """Replace .venv by an empty one. If it is a link, its target is kept."""
     print(f"Making .venv with Python {sys.version.split()[0]}", flush=True)
     shutil.rmtree(OLD, ignore_errors=True)
     if VENV.is_symlink():
         VENV.unlink()
     elif VENV.exists():
-        VENV.rename(OLD)  # so that an interrupted removal leaves no half of it
+        VENV.rename(OLD)  # so that an interrupted removal leaves no half-removed .venv
         shutil.rmtree(OLD)
     VENV.mkdir()
     STAMP.write_text("installing")

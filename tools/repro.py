@@ -1,4 +1,4 @@
-"""``dvc repro``, after what DVC cannot get over by itself: no git repository, and a lock file left half written."""
+"""``dvc repro``, after a fix for what would stop DVC: a missing git repository, and half-written lock files."""
 
 import json
 import os
@@ -12,10 +12,10 @@ WITHOUT_GIT = "[core]\n    no_scm = true\n    check_update = false\n"
 
 
 def remove_unreadable_locks(tmp: Path) -> None:
-    """Remove DVC's records of who reads and writes what, where a killed DVC or a full disk left them unreadable.
+    """Remove DVC's records of readers and writers if a killed DVC or a full disk left them unreadable.
 
-    DVC rewrites such a file in place, and refuses to run ever after where it cannot read it. It writes only while it
-    holds the lock beside the file.
+    DVC rewrites such a file in place, and refuses to run if it cannot read it. It writes only while it holds the lock
+    beside the file.
     """
     for record in (tmp / "rwlock", tmp / "exps/rwlock"):
         if not record.exists():
@@ -23,7 +23,7 @@ def remove_unreadable_locks(tmp: Path) -> None:
         try:
             guard = zc.lockfile.LockFile(f"{record}.lock")
         except zc.lockfile.LockError:
-            continue  # a DVC at work
+            continue  # a running DVC writes it
         try:
             json.loads(record.read_bytes())
         except ValueError:
@@ -34,7 +34,7 @@ def remove_unreadable_locks(tmp: Path) -> None:
 
 
 def use_no_git() -> None:
-    """A downloaded archive has no git, which DVC must be told, in .venv, so that a later ``git init`` counts."""
+    """Configure DVC to run without git in a downloaded archive; in .venv, so that a later ``git init`` takes effect."""
     try:
         if subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, check=False).returncode == 0:
             return

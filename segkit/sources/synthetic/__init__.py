@@ -1,7 +1,7 @@
 """Procedural cats and dogs in the layout of Oxford-IIIT Pet, for a first run without any download.
 
-Every picture is a pure function of (seed, index): neither the number of pictures nor that of workers changes
-one. ``difficulty`` holds the numbers that make them harder or easier to segment.
+Every image is a pure function of (seed, index), independent of the number of images and workers. ``difficulty``
+holds the constants that make images harder or easier to segment.
 """
 
 import multiprocessing
@@ -26,7 +26,7 @@ def bring(target: Path, options: Synthetic, seed: int, workers: int) -> str:
 
 
 def write(target: Path, options: Synthetic, seed: int, workers: int = 0) -> None:
-    """Fill the folder ``target`` (made if missing) with ``options.samples`` pictures, trimaps and the lists.
+    """Fill the folder ``target`` (made if missing) with ``options.samples`` images, trimaps and the lists.
 
     ``images/NAME.jpg`` is RGB, ``annotations/trimaps/NAME.png`` 8-bit grey of the same size with 1 pet,
     2 background, 3 border; ``annotations/{list,trainval,test}.txt`` have lines ``NAME CLASS-ID SPECIES
@@ -59,7 +59,7 @@ def write(target: Path, options: Synthetic, seed: int, workers: int = 0) -> None
 
 
 def _write_chunk(target: Path, options: Synthetic, seed: int, indices: range) -> int:
-    """Write the pictures of ``indices``; returns how many."""
+    """Write the images of ``indices``; returns how many."""
     for index in indices:
         picture = paint(seed, index, options.min_side, options.max_side)
         picture.image.save(target / "images" / f"{name(index)}.jpg", quality=92)

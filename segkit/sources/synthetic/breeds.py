@@ -168,4 +168,4 @@ BREEDS: tuple[Breed, ...] = (
         eye=0.15,
     ),
 )
-"""In the order in which pictures take turns. Class ids run through the names without regard to case."""
+"""In the order in which images take turns. Class ids run through the names without regard to case."""

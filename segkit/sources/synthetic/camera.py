@@ -61,7 +61,7 @@ def blurred(scene: Pixels, radius: float) -> Pixels:
 
 
 def _grain(rng: Generator, height: int, width: int) -> Field:
-    """Standard normal noise; small pictures cut it at random from one large tile, as drawing it is slow."""
+    """Standard normal noise; small images cut it at random from one large tile, as drawing it is slow."""
     if height > _TILE_SIDE or width > 3 * _TILE_SIDE:
         return rng.standard_normal((height, width), dtype=np.float32)
     top, left = rng.integers(_TILE[0] - height + 1), rng.integers(_TILE[1] - width + 1)

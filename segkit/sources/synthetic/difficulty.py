@@ -1,10 +1,10 @@
-"""Every number that makes the pictures harder or easier to segment, in one place.
+"""All constants that make the images harder or easier to segment.
 
-All lengths are shares of the picture's shorter side, all probabilities are per picture unless said otherwise.
+Unless stated otherwise, lengths are fractions of the image's shorter side, and probabilities are per image.
 """
 
 AREA_SHARE = (0.20, 0.48)
-"""Range of the share of the picture that the whole animal aims to cover; larger is easier."""
+"""Range of the share of the image that the whole animal aims to cover; larger is easier."""
 
 MAX_OVERHANG = 1.12
 """How far the animal may exceed the frame (1: its box just fits); larger cuts more animals off."""
@@ -55,7 +55,7 @@ COLOUR_CAST = 0.045
 """Standard deviation of each channel's gain; higher makes thresholds on colour worse."""
 
 LIGHT_GRADIENT = 0.30
-"""Largest relative change of brightness from one side of the picture to the other; higher is harder."""
+"""Largest relative change of brightness from one side of the image to the other; higher is harder."""
 
 CAST_SHADOWS = 0.35
 """Probability of a hard-edged shadow or a patch of sun across animal and background; higher is harder."""

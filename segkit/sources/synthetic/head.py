@@ -22,7 +22,7 @@ DOG_SKULL = ((0, -0.84), (0.44, -0.76), (0.8, -0.42), (0.86, 0.06), (0.7, 0.48),
 
 @dataclass(frozen=True)
 class Face:
-    """Where a feature at (x, y, z) of the head appears on the picture plane."""
+    """Where a feature at (x, y, z) of the head appears in the image plane."""
 
     yaw: float
     pitch: float

@@ -15,18 +15,18 @@ _HEADER = (
 
 
 def name(index: int) -> str:
-    """``Breed_N`` of a picture; breeds take turns and N counts each breed's pictures from 1."""
+    """``Breed_N`` of an image; breeds take turns and N counts each breed's images from 1."""
     return f"{BREEDS[index % len(BREEDS)].name}_{index // len(BREEDS) + 1}"
 
 
 def line(index: int) -> str:
-    """The picture's line in the lists: ``NAME CLASS-ID SPECIES BREED-ID``."""
+    """The image's line in the lists: ``NAME CLASS-ID SPECIES BREED-ID``."""
     breed = BREEDS[index % len(BREEDS)]
     return f"{name(index)} {breed.class_id} {breed.species_id} {breed.breed_id}"
 
 
 def split(samples: int, test_share: float, seed: int) -> tuple[list[int], list[int]]:
-    """(trainval, test): the indices of the pictures in each list, in the lists' order.
+    """(trainval, test): the indices of the images in each list, in the lists' order.
 
     Whole rounds of all breeds, drawn by ``seed``, go to test, so that both lists hold the breeds evenly; only
     the last of these rounds may be divided. Within trainval each round starts with another breed, so that

@@ -1,4 +1,4 @@
-"""One picture and its trimap, a pure function of (seed, index) and the range of sizes."""
+"""One image and its trimap, a pure function of (seed, index) and the range of sizes."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ POSES = ("sit_front", "sit_side", "stand", "lie", "loaf", "bust")
 POSE_SHARES = (0.20, 0.17, 0.20, 0.14, 0.13, 0.16)
 POSE_ASPECTS = {"sit_front": 0.85, "sit_side": 0.95, "stand": 1.25, "lie": 1.4, "loaf": 1.2, "bust": 1.0}
 BUST_CUT = 2.2
-"""Where the picture's lower edge cuts a bust off, in half-widths of the head."""
+"""Where the image's lower edge cuts a bust off, in half-widths of the head."""
 
 _CUMULATIVE_SHARES = np.cumsum(POSE_SHARES)
 
@@ -42,12 +42,12 @@ class Picture:
 
 
 def generator(seed: int, index: int) -> Generator:
-    """The random numbers of one picture, whatever was drawn for others."""
+    """The random numbers of one image, whatever was drawn for others."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index])))
 
 
 def paint(seed: int, index: int, min_side: int, max_side: int) -> Picture:
-    """Picture number ``index``; its longer side is within [min_side, max_side] pixels."""
+    """Image number ``index``; its longer side is within [min_side, max_side] pixels."""
     rng = generator(seed, index)
     breed = BREEDS[index % len(BREEDS)]
     coat = choose(breed, rng)
@@ -80,7 +80,7 @@ def _size(rng: Generator, pose: str, min_side: int, max_side: int) -> tuple[int,
 
 
 def _placed(shapes: list[Shape], rng: Generator, pose: str, height: int, width: int) -> list[Shape]:
-    """The shapes in pixels: mirrored by chance, scaled to the share of the picture wanted, moved."""
+    """The shapes in pixels: mirrored by chance, scaled to the share of the image wanted, moved."""
     solid = np.concatenate([shape.points for shape in shapes if shape.relief is not None])
     low, high = solid.min(axis=0), solid.max(axis=0)
     if pose == "bust":
@@ -103,7 +103,7 @@ def _placed(shapes: list[Shape], rng: Generator, pose: str, height: int, width: 
 
 
 def _moved(shapes: list[Shape], middle: np.ndarray, scale: np.ndarray, centre: np.ndarray) -> list[Shape]:
-    """Shapes scaled around ``middle``, which comes to lie at ``centre``; all points at once, for speed."""
+    """Shapes scaled around ``middle``, which is moved to ``centre``; all points at once, for speed."""
     lines = [line for shape in shapes for line in (shape.points, shape.edge) if line is not None]
     points = (np.concatenate(lines) - middle) * scale + centre
     size = float(scale[1])

@@ -250,7 +250,7 @@ def loaf(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
 
 
 def bust(breed: Breed, coat: Coat, rng: Generator) -> list[Shape]:
-    """Head and shoulders; the picture's lower edge cuts the body off."""
+    """Head and shoulders; the image's lower edge cuts the body off."""
     wide = 1.28 * breed.girth / 0.86 * rng.uniform(0.95, 1.2)
     lean = rng.uniform(-0.3, 0.3)
     body = smooth(

@@ -15,12 +15,12 @@ SKIN_COLOURS: tuple[Colour, ...] = ((226, 180, 152), (196, 142, 108), (146, 98, 
 
 
 def occluder(rng: Generator, height: int, width: int) -> list[Shape]:
-    """One thing in front of the animal, as shapes in pixels of a picture of ``(height, width)``."""
+    """One thing in front of the animal, as shapes in pixels of an image of ``(height, width)``."""
     return pick(rng, PROPS)(rng, float(height), float(width))
 
 
 def _leaves(rng: Generator, height: float, width: float) -> list[Shape]:
-    """A plant that reaches into the picture from a lower corner or a side."""
+    """A plant that reaches into the image from a lower corner or a side."""
     side = min(height, width)
     root = np.array((pick(rng, (-0.02, 1.02)) * width, rng.uniform(0.55, 1.05) * height))
     inward = 1.0 if root[0] < 0 else -1.0

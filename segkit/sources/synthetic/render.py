@@ -13,7 +13,7 @@ Generator = np.random.Generator
 Pixels = NDArray[np.float32]
 
 _FINE_SIDE = 512
-"""Pictures with a longer side than this are supersampled less, as their edges are fine enough."""
+"""Images with a longer side than this are supersampled less, as their edges are fine enough."""
 
 
 def render(shapes: list[Shape], rng: Generator, height: int, width: int, coat: Coat | None) -> tuple[Pixels, Field]:

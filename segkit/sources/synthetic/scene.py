@@ -186,7 +186,7 @@ def _garden(pen: _Pen) -> None:
 
 
 def _blanket(pen: _Pen) -> None:
-    """Cloth all over the picture: plaid, stripes or folds."""
+    """Cloth all over the image: plaid, stripes or folds."""
     rng, colour = pen.rng, pen.surface()
     pen.rectangle(0, 0, 1, 1, colour)
     second = pen.thing()

@@ -34,7 +34,7 @@ _CAP = np.linspace(np.pi / 2, -np.pi / 2, 7)[1:-1, None]
 class Shape:
     """One filled polygon or open line of the animal, in drawing order.
 
-    ``relief`` 0..255 is how far the part stands towards the viewer; None marks paint on a part already
+    ``relief`` 0..255 is how far the part rises towards the viewer; None marks paint on a part already
     drawn. ``ink`` is the width of its dark outline, drawn along the open line ``edge`` where that is given,
     and ``line`` the width of an open line, both in the unit of ``points``. ``fur`` says whether coat patches
     and hair texture may cover it.
@@ -158,7 +158,7 @@ def _normals(tangent: Points) -> Points:
 
 
 def fluffy(points: Points, amount: float, rng: np.random.Generator) -> Points:
-    """The outline with tufts of hair up to ``amount`` long standing out of it, most of them drooping."""
+    """The outline with tufts of hair up to ``amount`` long along it, most of them drooping."""
     if amount <= 0:
         return points
     ring = _neighbours(len(points))
@@ -188,7 +188,7 @@ class Canvas:
     def __init__(self, width: int, height: int, scale: int) -> None:
         self.scale = scale
         self._paint = Image.new("RGB", (width * scale, height * scale))
-        # CMYK stands for any four bytes: RGBA would be weighted by its last channel when it is reduced.
+        # CMYK is used for four arbitrary bytes: resizing would weight RGBA by its last channel.
         self._layers = Image.new("CMYK", (width * scale, height * scale))
         self._on_paint, self._on_layers = ImageDraw.Draw(self._paint), ImageDraw.Draw(self._layers)
 

@@ -25,7 +25,7 @@ def hair(rng: np.random.Generator, height: int, width: int, length: float) -> Fi
 
 
 def ramp(height: int, width: int, angle: float) -> Field:
-    """A plane from about -1 to 1 across the picture that rises in direction ``angle``."""
+    """A plane from about -1 to 1 across the image that rises in direction ``angle``."""
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     return np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
