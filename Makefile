@@ -9,12 +9,12 @@ PYTHON ?=
 PYTHONS = $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3.14 python3)
 
 export DVC_NO_ANALYTICS := 1
-# Settings that would let packages from elsewhere in, or put ours elsewhere.
+# Settings that would add packages from elsewhere, or install ours elsewhere.
 unexport PYTHONHOME PYTHONPATH PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
 unexport UV_INDEX UV_INDEX_URL UV_DEFAULT_INDEX UV_EXTRA_INDEX_URL UV_FIND_LINKS UV_TORCH_BACKEND
 
-# Runs tools/environment.py with the first of PYTHONS that can make a venv. They are run, not looked up: a version
-# manager's stand-in is on PATH and fails when it is called.
+# Runs tools/environment.py with the first of PYTHONS that can make a venv. Each is tried by running it, because a
+# version manager's shim may be on PATH without a Python behind it.
 ENVIRONMENT = for python in $(PYTHONS); do \
 	if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
 	then exec "$$python" tools/environment.py $(1); fi; done; \

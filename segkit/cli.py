@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--model", choices=MODEL_NAMES, help="default: both")
     command.add_argument("--size", type=_size, help="128 or 96x128, height by width; default: preprocess.size")
     command.add_argument("--batch", type=_positive(int), help="images per step; default: train.batch_size")
-    command.add_argument("--seconds", type=_positive(float), default=4.0, help="of each measured stretch; default: 4")
+    command.add_argument("--seconds", type=_positive(float), default=4.0, help="seconds per measurement; default: 4")
     command.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
     command.add_argument("--json", type=_file, metavar="FILE", help="also write the result to this file")
     command.set_defaults(work=_bench)

@@ -12,8 +12,9 @@ def work(params):
     from segkit.augment.preview import augment
 
     plan = augment(Path("data/processed"), Path("data/augmented"), params.augment, params.seed)
-    copies = f"{params.augment.n_aug} {params.augment.type} copies" if params.augment.n_aug else "no copies"
-    return f"{len(plan):,} samples an epoch, {copies} a picture; look at data/augmented/preview.png"
+    n, kind = params.augment.n_aug, params.augment.type
+    copies = f"{n} augmented {'copy' if n == 1 else 'copies'} per image ({kind})" if n else "no augmented copies"
+    return f"{len(plan):,} samples per epoch, {copies}; see data/augmented/preview.png"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The training plan: which source row each sample of an epoch shows, and which transform it gets.
 
 Draws are stateless: order and transforms of an epoch are functions of (seed, epoch, row of the plan) through a
-counter-based generator, so resuming needs no generator state and no worker can change what is drawn.
+counter-based generator, so resuming needs no generator state, and the number of workers does not matter.
 """
 
 import zlib
@@ -21,7 +21,7 @@ TRANSFORMS = ("none", "combine", "flip_horizontal", "flip_vertical")
 FLIPS = ("flip_horizontal", "flip_vertical")
 # of augment.combine; the other keys belong to one of these
 RANDOM_TRANSFORMS = tuple(name for name in Combine.model_fields if not name.endswith("_probability"))
-NUMBERS = 4  # random numbers that each transform has for a sample
+NUMBERS = 4  # random numbers per transform and sample
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Plan:
         return len(self.source_rows)
 
     def summary(self) -> dict[str, int]:
-        """How many samples an epoch get which transform."""
+        """Number of samples per epoch for each transform."""
         names, counts = np.unique(self.transforms, return_counts=True)
         return {TRANSFORMS[name]: int(times) for name, times in zip(names, counts, strict=True)}
 
@@ -60,7 +60,7 @@ def make_plan(samples: int, options: Augment) -> Plan:
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Write the plan as a CSV that a person can read."""
+    """Write the plan as a CSV that can be read without tools."""
     with atomic_write(path, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(_lines(plan))
 
@@ -84,9 +84,9 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def draw(plan: Plan, combine: Combine, size: tuple[int, int], seed: int, epoch: int) -> Draws:
-    """The transforms of every row of the plan in ``epoch``, for pictures of ``size`` (height, width).
+    """The transforms of every row of the plan in ``epoch``, for images of ``size`` (height, width).
 
-    Row i's does not depend on how many rows there are, nor one transform's on the others.
+    A row's transform does not depend on the number of rows, nor one random transform on the others.
     """
     combined = plan.transforms == TRANSFORMS.index("combine")
     maps = transforms.mirror(*(plan.transforms == TRANSFORMS.index(name) for name in FLIPS))
@@ -98,7 +98,7 @@ def draw(plan: Plan, combine: Combine, size: tuple[int, int], seed: int, epoch: 
             values = np.where(combined[:, None], effect.values, 0).astype(np.float32)
             recolours.append(Recolour(effect.function, values))
         else:
-            # A map leads from output to input, so that the last transform's is followed first.
+            # Maps go from output to input, so the map of the last transform is applied first.
             maps = np.where(combined[:, None, None], maps @ effect, maps)
     return Draws(maps[:, :2].astype(np.float32), tuple(recolours))
 
@@ -109,7 +109,7 @@ def order(plan: Plan, seed: int, epoch: int) -> np.ndarray:
 
 
 def stream(name: str) -> int:
-    """The number of a random stream, which nothing but its name decides."""
+    """A random stream's number, a hash of its name."""
     return zlib.crc32(name.encode())
 
 

@@ -1,4 +1,4 @@
-"""The augment stage: write the training plan, and a preview that a person can check."""
+"""The augment stage: write the training plan, and a preview for checking it by eye."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ PREVIEW_SAMPLES, PREVIEW_COPIES = 6, 3
 
 
 def augment(processed: Path, target: Path, options: Augment, seed: int) -> Plan:
-    """Write ``plan.csv`` and ``preview.png`` (first epoch's draws) into ``target``; return the plan."""
+    """Write ``plan.csv`` and ``preview.png`` (transforms of the first epoch) into ``target``; return the plan."""
     split = open_split(processed, "train")
     plan = make_plan(len(split), options)
     with atomic_folder(target) as folder:
@@ -28,7 +28,7 @@ def augment(processed: Path, target: Path, options: Augment, seed: int) -> Plan:
 
 
 def preview(split: Split, plan: Plan, combine: Combine, seed: int) -> Image.Image:
-    """Rows of picture and mask, the original beside its copies, as the first epoch draws them."""
+    """Rows of images and masks: the original and its copies, as drawn in the first epoch."""
     samples, draws = len(split), draw(plan, combine, split.masks.shape[1:], seed, epoch=0)
     copies = len(plan) // samples
     sources = np.linspace(0, samples - 1, min(PREVIEW_SAMPLES, samples)).astype(int)
@@ -48,4 +48,4 @@ def preview(split: Split, plan: Plan, combine: Combine, seed: int) -> Image.Imag
             ]
     hidden = copies - 1 - PREVIEW_COPIES
     more = f", {hidden} of them not shown" if hidden > 0 else ""
-    return sheet(rows, title=f"Copies of each picture: {copies - 1}{more}. Draws of the first epoch.")
+    return sheet(rows, title=f"Copies of each image: {copies - 1}{more}. Random transforms of the first epoch.")

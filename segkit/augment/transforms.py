@@ -3,12 +3,12 @@
 A transform is a function of ``numbers`` ``float64 (M, 4)``, uniform in 0 to 1, four for each sample, and of the section
 ``augment.combine``. It returns either
 
-- an affine map ``float64 (M, 3, 3)``, for picture and mask alike: from a place in the output to the place in the input
-  that is seen there; x and y in -1 to 1 of the width and height (``theta`` of ``F.affine_grid``); or
-- a ``Recolour``: a function of the pictures' values, and what it needs to know of each sample.
+- an affine map ``float64 (M, 3, 3)``, for image and mask alike, from output to input coordinates; x and y in -1 to 1
+  of the width and height (``theta`` of ``F.affine_grid``); or
+- a ``Recolour``: a function of the images' values, and its parameters for each sample.
 
-Every transform has a random stream of its own, so that another transform changes no draw of the others.
-They are applied in the order of the keys: what ``flip`` turns, ``rotation`` turns, and ``shift`` then moves.
+Every transform has its own random stream, so adding or removing one does not change the others.
+They are applied in the order of the keys: flip, then rotation, then shift.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from segkit.base.params import Combine
 
 
 class Recolour(NamedTuple):
-    """``function`` of pictures ``float32 (N, 3, H, W)``, 0 to 255, and of the samples' ``values`` ``(N, K)`` returns
-    new pictures (cut to 0 to 255 later). ``values`` ``float64 (M, K)``: zeros must mean that nothing changes."""
+    """``function`` of images ``float32 (N, 3, H, W)``, 0 to 255, and of the samples' ``values`` ``(N, K)`` returns
+    new images (cut to 0 to 255 later). ``values`` ``float64 (M, K)``: zeros must mean that nothing changes."""
 
     function: Callable[[Tensor, Tensor], Tensor]
     values: np.ndarray
@@ -34,32 +34,31 @@ def flip(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
 
 
 def rotation(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
-    """Turned about the centre by up to ``combine.rotation`` degrees, either way; ``aspect`` is height over width."""
+    """Rotated about the centre by up to ``combine.rotation`` degrees, either direction; ``aspect``: height / width."""
     radians = np.deg2rad(combine.rotation) * _signed(numbers[:, 0])
     cos, sin = np.cos(radians), np.sin(radians)
     maps = identity(len(numbers))
-    # To turn the content counter-clockwise means to read clockwise: in pixels with y down, not in shares of unequal
-    # sides.
+    # Rotating the content counter-clockwise means reading clockwise: in pixels with y down, hence ``aspect``.
     maps[:, 0, 0], maps[:, 0, 1] = cos, -sin * aspect
     maps[:, 1, 0], maps[:, 1, 1] = sin / aspect, cos
     return maps
 
 
 def shift(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
-    """Moved by up to the share ``combine.shift`` of width and height, either way."""
+    """Shifted by up to the fraction ``combine.shift`` of width and height, in either direction."""
     maps = identity(len(numbers))
     maps[:, :2, 2] = -2 * combine.shift * _signed(numbers[:, :2])
     return maps
 
 
 def light(numbers: np.ndarray, combine: Combine, aspect: float) -> Recolour:
-    """With ``combine.light_probability``: brightness and contrast changed by up to ``combine.light``, either way."""
+    """With ``combine.light_probability``: brightness and contrast changed by up to ``combine.light``, up or down."""
     amount = np.where(numbers[:, 0] < combine.light_probability, combine.light, 0)
     return Recolour(relight, amount[:, None] * _signed(numbers[:, 1:3]))
 
 
 def relight(images: Tensor, values: Tensor) -> Tensor:
-    """Contrast about each picture's mean times 1 + ``values[:, 1]``, then 255·``values[:, 0]`` added."""
+    """Contrast about each image's mean times 1 + ``values[:, 1]``, then 255·``values[:, 0]`` added."""
     brightness, contrast = values.view(-1, 2, 1, 1, 1).unbind(1)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return (images * (1 + contrast)).add_(255 * brightness - mean * contrast)
@@ -71,7 +70,7 @@ def identity(rows: int) -> np.ndarray:
 
 
 def mirror(x: np.ndarray | None = None, y: np.ndarray | None = None) -> np.ndarray:
-    """Maps that mirror the rows where ``x`` (horizontally) or ``y`` (vertically) is true, ``float64 (M, 3, 3)``."""
+    """Maps ``float64 (M, 3, 3)`` that mirror samples whose ``x`` (horizontally) or ``y`` (vertically) is true."""
     maps = identity(len(x if x is not None else y))
     for axis, mirrored in enumerate((x, y)):
         if mirrored is not None:

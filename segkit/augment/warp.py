@@ -1,4 +1,4 @@
-"""Apply drawn transforms to a whole batch on its device: one warp for everything that moves pixels."""
+"""Apply drawn transforms to a whole batch on its device: one resampling for all geometric transforms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ class Warps:
         return Warps(function(self.maps), tuple(recolours))
 
     def to(self, device: torch.device) -> "Warps":
-        """The same on ``device``, without waiting."""
+        """The same on ``device``, without waiting for the copy."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def __call__(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Transform pictures bilinearly and masks by nearest neighbour, both along the same grid.
+        """Transform images bilinearly and masks by nearest neighbour, both with the same grid.
 
         ``images`` ``float32 (N, 3, H, W)`` with values 0 to 255, ``masks`` ``uint8 (N, H, W)``; returns the same
-        shapes and dtypes. What moves in from outside is the mirrored inside, in picture and mask alike.
+        shapes and dtypes. Areas outside the image are filled by reflection, in image and mask alike.
         """
         grid = self._grid(*images.shape[-2:])
         options = {"padding_mode": "reflection", "align_corners": False}
@@ -47,7 +47,7 @@ class Warps:
         return images.clamp_(0, 255), warped.squeeze(1).to(torch.uint8)
 
     def _grid(self, height: int, width: int) -> Tensor:
-        """Where each output pixel looks, ``float32 (N, H, W, 2)``: ``F.affine_grid`` in a third of its time on CPUs."""
+        """The sampling grid, ``float32 (N, H, W, 2)``: ``F.affine_grid`` in a third of its time on CPUs."""
         y, x = (torch.linspace(1 / size - 1, 1 - 1 / size, size, device=self.maps.device) for size in (height, width))
         maps = self.maps[:, None, None]
         rows = y[:, None, None] * maps[..., 1] + maps[..., 2]

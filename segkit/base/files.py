@@ -63,7 +63,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An error of the file system in the block names ``path``; that of a full disk names nothing by itself."""
+    """Add ``path`` to an OSError that names no file, as on a full disk."""
     try:
         yield
     except OSError as error:
@@ -85,7 +85,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it, if it exists."""
+    """Remove a file, a link or a folder with its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -99,7 +99,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file that a stage wrote; raises InputError where it is not valid JSON."""
+    """Read a JSON file that a stage wrote; raises InputError if it is not valid JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -32,7 +32,7 @@ def raised() -> Iterator[None]:
     """While the block runs, a signal raises ``Interrupted`` in the main thread."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number, ", and finished files are kept")
+        raise Interrupted(number, "; finished files are kept")
 
     with _handled(handle):
         yield
@@ -40,7 +40,7 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def deferred(*, patient: bool = False) -> Iterator[Stop]:
-    """Within the block a signal only marks the yielded ``Stop``; a second one acts as before it, unless ``patient``."""
+    """Within the block a signal only marks the yielded ``Stop``; a second has its former effect, unless ``patient``."""
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:

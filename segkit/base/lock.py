@@ -16,9 +16,9 @@ from segkit.base.files import naming
 def hold(path: Path, what: str, patience: float = 0.2) -> Iterator[None]:
     """Hold the lock file ``path`` while the block runs; ``what`` names the work in messages.
 
-    Raises InputError with the holder's process number where another process holds it for ``patience`` seconds (the
-    holder may be ``is_held``, which only looks). The kernel releases the lock (``flock``) when its holder ends, however
-    it ends. The file stays.
+    Raises InputError with the holder's process number if another process holds it for ``patience`` seconds (it may be a
+    call of ``is_held``, which holds the lock for a moment). The kernel releases the lock (``flock``) when its holder
+    ends, however it ends. The file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=patience, poll_interval=0.02)

@@ -6,7 +6,7 @@ LONGEST_NAME = 250  # bytes; a file name, which adds an extension, may have 255
 
 
 def name_fault(name: str) -> str | None:
-    """Why ``name`` is not a valid name of a sample; None where it is."""
+    """Why ``name`` is not a valid name of a sample; None if it is."""
     if not name:
         return "is empty"
     if "/" in name or "\\" in name or name in (".", ".."):

@@ -1,4 +1,4 @@
-"""Read the packed data set: ``uint8`` arrays on disk, one pair per split, and what is known about them.
+"""Read the packed data set: ``uint8`` arrays on disk, one pair per split, and their metadata.
 
 ``data/processed/{train,valid,test}/images.npy`` ``uint8 (N, H, W, 3)``, ``masks.npy`` ``uint8 (N, H, W)`` with 0
 background, 1 foreground, 255 ignored; ``test/original_masks.zip``, the test masks at their own sizes (``NAME.png``);
@@ -20,18 +20,18 @@ from numpy.lib import format as npy
 from segkit.base.errors import InputError
 from segkit.base.files import csv_rows, digest, read_json
 
-BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255  # what the values of a packed mask mean
+BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255  # values of a packed mask
 ORIGINAL_MASKS = "original_masks.zip"
 
-FIX = "run 'dvc repro' or 'dvc pull'; if it stays so, see docs/how-to/troubleshooting.md"
+FIX = "run 'dvc repro' or 'dvc pull'; if that does not help, see docs/how-to/troubleshooting.md"
 SAMPLE_COLUMNS = ("split", "row", "name", "group", "width", "height")
 
 
 class Rows:
     """One ``.npy`` file of ``uint8``, read row by row and not mapped.
 
-    A memory map counts every page that was touched as resident memory, and kills the process when the disk fails. Here
-    memory stays flat, and a fault is an OSError. Several threads may read at once.
+    A memory map counts every page that was touched as resident memory, and kills the process when the disk fails. With
+    reads, memory use is constant, and a disk error is an OSError. Several threads may read at once.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +72,7 @@ class Split:
 
 
 def open_split(processed: Path, split: str) -> Split:
-    """Open one split; raises InputError where a file is missing or not the one that was packed."""
+    """Open one split; raises InputError if a file is missing or not the one that was packed."""
     paths = [verified(processed, f"{split}/{kind}.npy") for kind in ("images", "masks")]
     return Split(*map(Rows, paths))
 
@@ -80,14 +80,14 @@ def open_split(processed: Path, split: str) -> Split:
 def read_samples(processed: Path, split: str) -> list[dict[str, Any]]:
     """The rows of ``samples.csv`` of one split, in row order; ``row``, ``width``, ``height`` as int.
 
-    Raises InputError where the file is missing or not the one that was packed.
+    Raises InputError if the file is missing or not the one that was packed.
     """
     rows = [row for row in csv_rows(verified(processed, "samples.csv")) if row["split"] == split]
     return [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
 
 
 def read_summary(processed: Path) -> dict[str, Any]:
-    """``summary.json``; raises InputError where it is missing or damaged."""
+    """``summary.json``; raises InputError if it is missing or damaged."""
     path = processed / "summary.json"
     if not path.is_file():
         raise InputError(f"{path} is missing; {FIX}")
@@ -98,7 +98,7 @@ def read_summary(processed: Path) -> dict[str, Any]:
 
 
 def summary_digest(summary: dict[str, Any]) -> str:
-    """SHA-256 of all that a summary holds but this digest."""
+    """SHA-256 of a summary without its own digest."""
     return hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()
 
 

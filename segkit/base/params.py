@@ -3,8 +3,8 @@
 Every hyperparameter is in params.yaml, so no key has a hidden default here. All faults are reported together, each with
 its full path, and an unknown key with the nearest valid name.
 
-A network, a source, a loss term, a learning-rate schedule, an optimizer and a random transform are registered here and
-nowhere else: the name of its key (or one of the names its key allows) is the name of its module or function.
+Networks, sources, loss terms, learning-rate schedules, optimizers and random transforms are registered only here: a
+key, or one of the values that it allows, is the name of a module or function.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ Border = Literal["foreground", "background", "ignore"]
 
 
 class Synthetic(Section):
-    """``data.synthetic``: how many procedural pictures, how large, how many of them for the test set."""
+    """``data.synthetic``: number and size of the synthetic images, and the fraction in the test set."""
 
     samples: Annotated[int, Field(ge=20, le=1_000_000)]
     test_share: Share
@@ -63,7 +63,7 @@ class OxfordPet(Section):
 
 
 class Folder(Section):
-    """``data.folder``: a folder of pictures and a folder of masks whose names match without the ending."""
+    """``data.folder``: a folder of images and a folder of masks whose names match without the extension."""
 
     images: Text
     masks: Text
@@ -71,7 +71,7 @@ class Folder(Section):
 
 
 class Data(Section):
-    """``data``: where the pictures come from."""
+    """``data``: the source of the images."""
 
     source: Literal["synthetic", "oxford_pet", "folder"]
     synthetic: Synthetic
@@ -94,7 +94,7 @@ class Data(Section):
 
 class Preprocess(Section):
     """``preprocess``: network input size, what the trimap's border becomes, what to do with files that cannot be used,
-    masks without foreground, and pictures that are in two splits."""
+    masks without foreground, and images that are in two splits."""
 
     size: Size
     normalize: Normalization
@@ -106,7 +106,7 @@ class Preprocess(Section):
 
 
 class Combine(Section):
-    """``augment.combine``: how far each random transform goes, in the order in which they are applied; 0 turns one off.
+    """``augment.combine``: strength of each random transform, in the order in which they are applied; 0 turns one off.
 
     Each is a function of its name in ``segkit.augment.transforms``; ``light_probability`` belongs to ``light``.
     """
@@ -178,7 +178,7 @@ class UNet(Network):
 
 
 class ResNet34UNet(Network):
-    """``resnet34_unet``: ImageNet weights for the encoder or not."""
+    """``resnet34_unet``: whether the encoder starts from ImageNet weights."""
 
     pretrained: bool
 
@@ -190,7 +190,7 @@ class Evaluate(Section):
 
 
 class Runtime(Section):
-    """``runtime``: what changes no result beyond rounding, and no stage depends on."""
+    """``runtime``: settings that change no result beyond rounding; no stage depends on them."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
     devices: Annotated[int | Literal["auto"], PlainValidator(_devices)]
@@ -282,9 +282,9 @@ def recipe_key(params: Params, model: str, key: str) -> str:
 
 
 def refuse_edited(before: Params, keys: Sequence[str]) -> None:
-    """Read params.yaml again; raises InputError where one of the dotted ``keys`` is no longer as in ``before``.
+    """Read params.yaml again; raises InputError if one of the dotted ``keys`` is no longer as in ``before``.
 
-    DVC records parameters after a stage's command, so an edit made meanwhile would make dvc.lock lie.
+    DVC records parameters after a stage's command, so dvc.lock would record an edit that the result does not include.
     """
     after = load() if keys else before
     edited = [key for key in keys if attrgetter(key)(before) != attrgetter(key)(after)]

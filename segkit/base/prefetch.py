@@ -1,4 +1,4 @@
-"""Prepare the next items while the caller is busy with this one."""
+"""Prepare the next items in a thread while the caller works on the current one."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 
-# tqdm's own lock is one between processes, of which one that is killed leaves a semaphore behind
+# tqdm's default lock is shared between processes, and a killed process would leak its semaphore
 tqdm.set_lock(threading.RLock())
 
 
@@ -22,8 +22,7 @@ def bar(
     hidden: bool = False,
     **kwargs,
 ) -> tqdm:
-    """A tqdm bar on stderr that shows itself only on a terminal, and not where it is ``hidden``; it leaves no trace
-    when it is done."""
+    """A tqdm bar on stderr, shown only on a terminal and unless ``hidden``, and cleared when it is done."""
     return tqdm(
         items,
         desc=label,

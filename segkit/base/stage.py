@@ -17,7 +17,7 @@ from segkit.base.params import Params
 
 
 def argument(script: str, choices: tuple[str, ...]) -> str:
-    """The argument of ``python -m stages.SCRIPT CHOICE``; exits with one line and status 2 where it is not a choice."""
+    """The argument of ``python -m stages.SCRIPT CHOICE``; exits with one line and status 2 if it is not a choice."""
     if len(sys.argv) == 2 and sys.argv[1] in choices:
         return sys.argv.pop()
     sys.exit(run_command(script, lambda: _refuse_arguments(f"{script} {'|'.join(choices)}")))
@@ -28,7 +28,7 @@ def run_stage(name: str, work: Callable[[Params], str], keys: tuple[str, ...]) -
 
     ``name``: the stage's name in dvc.yaml. ``keys``: the parameters declared there; an edit of one of them during the
     run is refused. Only one process at a time runs a stage in a folder: a stage outlives a killed DVC, and the next
-    ``dvc repro`` would start a second one. The command takes no arguments but those that ``argument`` took.
+    ``dvc repro`` would start a second one. The command takes no arguments except the one that ``argument`` read.
     """
 
     def stage() -> None:

@@ -1,4 +1,4 @@
-"""Check nested values from outside against pydantic models, and say in plain words what is wrong with them."""
+"""Check nested values from outside against pydantic models, and describe in plain words what is wrong with them."""
 
 import difflib
 import re
@@ -16,14 +16,14 @@ MAX_FAULTS = 20  # named in one message
 
 
 def require(holds: object, value: T, fault: str) -> T:
-    """``value``; raises ValueError, which pydantic reports, where the condition does not hold."""
+    """``value``; raises ValueError, which pydantic reports, if the condition does not hold."""
     if not holds:
         raise ValueError(fault)
     return value
 
 
 def _one_line(text: str) -> str:
-    """No path, address or name holds control characters."""
+    """Reject control characters, which no path, URL or name needs."""
     fault = f"must be one line without control characters, not {brief(repr(text))}"
     return require(not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", text), text, fault)
 
@@ -49,7 +49,7 @@ class Section(BaseModel):
 def validate(kind: type[Model], value: Any, ignored: Callable[[Location], bool] = lambda location: False) -> Model:
     """``value`` (dicts, lists, scalars) as the pydantic model ``kind``.
 
-    Raises ValueError that names every fault with its full path, but for those at the locations ``ignored``.
+    Raises ValueError that names every fault with its full path, except those at the locations ``ignored``.
     """
     try:
         return kind.model_validate(value)
@@ -86,7 +86,7 @@ def _describe(fault: dict[str, Any], kind: type[BaseModel]) -> str:
 
 
 def _meant(location: Location, kind: type[BaseModel]) -> str:
-    """Which key somebody who wrote an unknown one may have meant."""
+    """The known key that is closest to an unknown one, or the list of valid keys."""
     *above, key = map(str, location)
     key, paths = brief(key), _paths(kind)
     for name in above:

@@ -26,7 +26,7 @@ def main_checkout() -> Path:
 
 
 def kept() -> Path:
-    """``.segkit`` of the main checkout: training states, downloads and locks, which no stage owns."""
+    """``.segkit`` of the main checkout: training states, downloads and locks, which are outputs of no stage."""
     return main_checkout() / ".segkit"
 
 

@@ -1,1 +1,1 @@
-"""Raw pictures and masks: what they mean, which split they belong to, and how they are packed."""
+"""Raw images and masks: decoding, mask values, splits, packing."""

@@ -1,8 +1,8 @@
-"""Which samples a raw data set holds, and which split each belongs to.
+"""The samples of a raw data set, and the split of each.
 
 All sources have the layout of Oxford-IIIT Pet, so one reader serves them: ``images/NAME.jpg``, ``annotations/`` with
 ``trainval.txt`` and ``test.txt``, and the masks: ``trimaps/`` (1 pet, 2 background, 3 border), or ``masks/`` of a
-person's own folder (0 background, else foreground).
+user's own folder (0 background, else foreground).
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ LARGEST_LIST = 2**28  # bytes, ten million names
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture with its mask, a trimap or not; ``group`` is the breed, or empty where no ``list.txt`` has breeds."""
+    """One image with its mask, a trimap or not; ``group`` is the breed, or empty without a ``list.txt``."""
 
     name: str
     split: str
@@ -32,8 +32,8 @@ def read_catalog(raw: Path, valid_every: int) -> list[Sample]:
     """All samples that ``trainval.txt`` and ``test.txt`` name, training first, then validation, then test.
 
     ``test.txt`` is the test set; of ``trainval.txt``, in file order, every ``valid_every``-th entry starting with the
-    first is validation, the rest training. Whether the files exist is not checked here. Raises InputError where a list
-    is missing, empty or not a text file, or a name is invalid or listed more than once.
+    first is validation, the rest training. Whether the files exist is not checked here. Raises InputError if a list is
+    missing, empty or not a text file, or a name is invalid or listed more than once.
     """
     own = (raw / "annotations" / "masks").is_dir()
     trainval, test = (_names(raw / "annotations" / file, own) for file in ("trainval.txt", "test.txt"))

@@ -1,4 +1,4 @@
-"""Decode one file to one frame, or say why not, in bounded time and memory, whatever its bytes are."""
+"""Decode the first frame of an untrusted file in bounded time and memory, or say why it cannot be used."""
 
 import errno
 import logging
@@ -17,7 +17,7 @@ from segkit.base.errors import brief
 # Pillow opens forty more formats, some of which start another program (EPS) or have no limits.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 JPEG = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as phones write them
-# 8192 x 8192: 256 MiB as RGB and four times that while transparency is laid over white, for each worker.
+# 8192 x 8192: 256 MiB as RGB and four times that while transparency is blended with white, per worker.
 MAX_PIXELS = 2**26
 # Each scan of a progressive JPEG passes over all pixels. There are ten or so; a small file can hold 100,000.
 MAX_SCANS = 100
@@ -70,7 +70,7 @@ def decode(
     """Decode the file's first frame, whose format is read from its bytes, not from its name.
 
     ``check`` sees the opened image before its pixels are decoded, and may raise. ``at_least``: a width and height,
-    upright, that are enough; a JPEG is then decoded at a half, a quarter or an eighth of its size, where that is no
+    upright, that are enough; a JPEG is then decoded at a half, a quarter or an eighth of its size, if that is no
     smaller. Raises UnusableFile.
     """
     _check_file(path)
@@ -96,7 +96,7 @@ def decode(
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Around calls of Pillow on a file's bytes: whatever damaged bytes make it raise becomes UnusableFile.
+    """Around calls of Pillow on a file's bytes: what it raises about damaged bytes becomes UnusableFile.
 
     Running out of file handles is not the file's fault and stays an OSError.
     """
@@ -143,7 +143,7 @@ def _check_sums(path: Path) -> None:
 
 
 def _count(path: Path, marker: bytes) -> int:
-    """How often ``marker`` occurs in a file, but for the few that the end of a piece cuts in two."""
+    """How often ``marker`` occurs in a file, except for those split between two chunks."""
     with open(path, "rb", buffering=0) as file:
         return sum(piece.count(marker) for piece in iter(lambda: file.read(2**20), b""))
 

@@ -20,15 +20,14 @@ BRIGHTEST = 65535  # of 16 bits
 
 
 def read_pair(picture: Path, mask: Path, size: tuple[int, int] | None = None) -> tuple[Image.Image, Image.Image]:
-    """An image as a network sees it, and its mask as 8-bit values at the size of the whole image.
+    """An image as RGB at network size, and its mask as 8-bit label values at the image's full size.
 
     The image is its first frame, upright, as RGB, resized bilinearly to ``size`` (height, width) if given. A JPEG is
-    decoded at a half, a quarter or an eighth of its size, where that is no smaller than ``size``.
+    decoded at a half, a quarter or an eighth of its size, if that is no smaller than ``size``.
 
-    The image is rotated by its EXIF tag, the mask by its own, if it has one. Where their sizes match only as stored,
-    the mask was drawn on the stored pixels, so neither is rotated; where both match (half a turn, mirrored, or square),
-    the mask is taken to be drawn on the upright image. Raises UnusableFile where a file cannot be read or the sizes
-    differ.
+    The image is rotated by its EXIF tag, the mask by its own, if it has one. If their sizes match only as stored, the
+    mask was drawn on the stored pixels, so neither is rotated; if both match (half a turn, mirrored, or square), the
+    mask is assumed to be drawn on the upright image. Raises UnusableFile if a file cannot be read or the sizes differ.
     """
     try:
         seen, labels = _open(picture, "image", _check_picture, size), _open(mask, "mask", _check_mask)
@@ -152,7 +151,7 @@ def to_values(labels: Image.Image) -> Image.Image:
 
 def trimap_to_mask(trimap: Image.Image, border: str, size: tuple[int, int] | None = None) -> np.ndarray:
     """Trimap values 1 pet, 2 background, 3 border, mode L or P, to ``uint8 (H, W)``: 1 foreground, 0 background,
-    255 ignored; resized to ``size`` (width, height; nearest neighbour) where given.
+    255 ignored; resized to ``size`` (width, height; nearest neighbour) if given.
 
     ``border``: what 3 becomes (``foreground``, ``background`` or ``ignore``). Raises UnusableFile for other values, and
     for a trimap that is border only, unless that is background.
@@ -169,7 +168,7 @@ def trimap_to_mask(trimap: Image.Image, border: str, size: tuple[int, int] | Non
 
 
 def as_trimap(values: Image.Image) -> Image.Image:
-    """A mask of a person's own folder as a trimap without border: 0 background, anything else pet."""
+    """A mask of a user's own folder as a trimap without border: 0 background, anything else pet."""
     return values.point([BACKGROUND] + [PET] * 255, "L")
 
 

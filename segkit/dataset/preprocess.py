@@ -1,7 +1,7 @@
-"""Decode, resize and pack a raw data set into ``.npy`` files, on all cores, in memory that does not grow.
+"""Decode, resize and pack a raw data set into ``.npy`` files, on all cores, with constant memory.
 
 Workers are threads: Pillow decodes and resizes without the interpreter lock. Rows are written in order, not mapped, so
-that resident memory stays flat and a full disk is an OSError.
+that resident memory is constant and a full disk is an OSError.
 """
 
 import io
@@ -38,8 +38,8 @@ IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 def preprocess(raw: Path, target: Path, options: Preprocess, workers: int = 0) -> dict[str, Any]:
     """Pack all samples of ``raw`` into ``target`` and return the summary that it wrote there.
 
-    Raises InputError that lists every sample that cannot be used, with its reason, where ``options.on_bad``,
-    ``on_empty`` or ``on_duplicate`` says ``fail``; with ``skip`` they are left out and listed in the summary.
+    Raises InputError that lists every sample that cannot be used, with its reason, if ``options.on_bad``,
+    ``on_empty`` or ``on_duplicate`` is ``fail``; with ``skip`` they are left out and listed in the summary.
     """
     samples, workers = read_catalog(raw, options.valid_every), workers or cores()
     with atomic_folder(target) as folder, ExitStack() as stack:
@@ -80,7 +80,7 @@ class _Split:
         self._originals = zipfile.ZipFile(folder / ORIGINAL_MASKS, "w") if folder.name == "test" else None
 
     def add(self, result: Packed) -> None:
-        """Write the next sample's rows and forget its pixels."""
+        """Write the next sample's rows and release its pixels."""
         (self.left_out if result.fault else self.kept).append(result)
         if not result.fault:
             for file, values in zip(self._files, (result.image, result.mask), strict=True):
@@ -116,8 +116,8 @@ def _refuse(splits: dict[str, _Split], options: Preprocess) -> None:
     refuse(left_out, len(kept) + len(left_out), options)
     if kept and not any(result.background or result.sample.trimap for result in kept):
         raise InputError(
-            "data.folder.masks: no mask has a pixel of 0, which means background; save them with 0 for background and "
-            "run 'dvc repro -f download'"
+            "data.folder.masks: no mask has a pixel with value 0 (background); use 0 for background and run "
+            "'dvc repro -f download'"
         )
     for name, split in splits.items():
         if not split.kept:
@@ -128,7 +128,7 @@ def _refuse(splits: dict[str, _Split], options: Preprocess) -> None:
 
 
 def _bounded_map(function: Any, items: Iterator[Any], workers: int) -> Iterator[Any]:
-    """Results in order, with no more than two items a worker in flight."""
+    """Results in order, with at most two items per worker in flight."""
     with ThreadPoolExecutor(workers) as pool:
         pending = deque(pool.submit(function, item) for item in islice(items, 2 * workers))
         while pending:

@@ -1,1 +1,1 @@
-"""Scores of a checkpoint, per image and in sum, and pictures of what it predicts."""
+"""Scores of a checkpoint, per image and overall, and images of its predictions."""

@@ -1,4 +1,4 @@
-"""Score a checkpoint on the validation and the test set, at network size and at the pictures' original sizes.
+"""Score a checkpoint on the validation and the test set, at network size and at the images' original sizes.
 
 Computed in fp32 whatever the training used, so that the scores of different runs compare.
 """
@@ -45,7 +45,7 @@ class TestSet:
 
     @classmethod
     def open(cls, processed: Path) -> "TestSet":
-        """Open it; raises InputError where it is missing or damaged."""
+        """Open it; raises InputError if it is missing or damaged."""
         verified(processed, f"test/{ORIGINAL_MASKS}")
         return cls(processed, open_split(processed, "test"), read_samples(processed, "test"))
 
@@ -61,7 +61,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     """Score ``models/NAME.safetensors`` and return one line about it.
 
     Writes ``metrics/NAME.json``, ``metrics/scores/NAME.json``, ``metrics/per_image/NAME.csv`` and
-    ``metrics/pictures/NAME/*.png``. Raises InputError where checkpoint and data do not belong together.
+    ``metrics/pictures/NAME/*.png``. Raises InputError if checkpoint and data do not belong together.
     """
     paths = paths or Paths()
     make_deterministic(seed=0)  # nothing here is drawn at random
@@ -97,7 +97,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     other = "" if threshold == default else f", at threshold {threshold:g} (the checkpoint's default is {default:g})"
     return (
         f"test Dice {headline['dice']:.4f} (original size {headline['dice_original']:.4f}, "
-        f"validation {headline['valid_dice']:.4f}), IoU {headline['iou']:.4f}, {len(dice):,} pictures{other}"
+        f"validation {headline['valid_dice']:.4f}), IoU {headline['iou']:.4f}, {len(dice):,} images{other}"
     )
 
 
@@ -127,7 +127,7 @@ def score_test(predictor: Predictor, test: TestSet, threshold: float) -> tuple[n
     """Counts ``int64 (N, 4)`` of the test set at network size, and at the original sizes.
 
     At the original size the probabilities are resized bilinearly, then cut at the threshold, and compared with
-    the mask as it came.
+    the mask at its original size.
     """
     counts, original_counts = [], []
     originals = run_ahead(test.original_masks(), depth=16)

@@ -1,7 +1,7 @@
-"""Pictures of predictions: what was found, what was missed, what was made up.
+"""Images of predictions: true positives, false positives and false negatives in colour.
 
 Colours of Okabe and Ito ("Color Universal Design", 2008), which people with any common colour blindness can tell
-apart, laid over a grey picture.
+apart, blended with the greyscale image.
 """
 
 from pathlib import Path
@@ -14,13 +14,13 @@ from segkit.base.packed import BACKGROUND, FOREGROUND
 from segkit.figures.sheet import Tile, mask_pixels, sheet
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = (86, 180, 233), (213, 94, 0), (240, 228, 66)
-LEGEND = (("found", TRUE_POSITIVE), ("false alarm", FALSE_POSITIVE), ("missed", FALSE_NEGATIVE))
+LEGEND = (("true positive", TRUE_POSITIVE), ("false positive", FALSE_POSITIVE), ("false negative", FALSE_NEGATIVE))
 OPACITY = 0.65
 SIDE = 240
 
 
 def overlay(picture: np.ndarray, mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """True positives, false positives and false negatives in colour over the grey picture, ``uint8 (h, w, 3)``.
+    """True positives, false positives and false negatives over the greyscale image, ``uint8 (h, w, 3)``.
 
     ``picture`` ``uint8 (h, w, 3)``, ``mask`` ``uint8 (h, w)`` with 0, 1, 255 (left uncoloured), ``prediction``
     ``bool (h, w)``.
@@ -40,20 +40,20 @@ def overlay(picture: np.ndarray, mask: np.ndarray, prediction: np.ndarray) -> np
 def write_picture(
     path: Path, picture: np.ndarray, mask: np.ndarray, prediction: np.ndarray, name: str, dice: float
 ) -> tuple[Tile, Tile]:
-    """One PNG: what the network saw, the truth, and the overlay, with name and Dice; returns the first and the last.
+    """One PNG: input, mask and overlay, with name and Dice; returns the tiles of input and overlay.
 
     ``picture`` ``uint8 (H, W, 3)`` is the network's input; it is drawn at the size of ``mask`` and ``prediction``.
     """
     height, width = mask.shape
     seen = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
     result = Tile(overlay(seen, mask, prediction), f"Dice {dice:.3f}")
-    tiles = [Tile(seen, "picture"), Tile(mask_pixels(mask), "truth"), result]
+    tiles = [Tile(seen, "input"), Tile(mask_pixels(mask), "mask"), result]
     _save(path, sheet([tiles], tile=SIDE, title=name, legend=LEGEND))
     return Tile(seen, name), result
 
 
 def write_overview(path: Path, pairs: list[tuple[Tile, Tile]]) -> None:
-    """All pairs of picture and overlay on one PNG, three pairs in a row."""
+    """All pairs of input and overlay on one PNG, three pairs per row."""
     rows = [[tile for pair in pairs[start : start + 3] for tile in pair] for start in range(0, len(pairs), 3)]
     _save(path, sheet(rows, legend=LEGEND))
 

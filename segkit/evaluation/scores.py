@@ -33,13 +33,13 @@ def iou_global(counts: np.ndarray) -> float:
 
 
 def precision(counts: np.ndarray) -> float:
-    """TP / (TP + FP) of the summed counts; 1 where nothing is predicted."""
+    """TP / (TP + FP) of the summed counts; 1 if nothing is predicted."""
     tp, fp, _, _ = _total(counts).T
     return ratio(tp, tp + fp)[0]
 
 
 def recall(counts: np.ndarray) -> float:
-    """TP / (TP + FN) of the summed counts; 1 where nothing is there to be found."""
+    """TP / (TP + FN) of the summed counts; 1 if the masks have no foreground."""
     tp, _, fn, _ = _total(counts).T
     return ratio(tp, tp + fn)[0]
 
@@ -50,7 +50,7 @@ def pixel_accuracy(counts: np.ndarray) -> float:
 
 
 def pixel_accuracy_batch(counts: np.ndarray) -> float:
-    """Mean over consecutive batches of 15 images, the last one possibly shorter, of the share of pixels that agree."""
+    """Mean over consecutive batches of 15 images (the last may be shorter) of the fraction of pixels that agree."""
     return _agreement(np.add.reduceat(counts, np.arange(0, len(counts), REPORT_BATCH), axis=0)).mean()
 
 
@@ -75,7 +75,7 @@ def scores(counts: np.ndarray) -> dict[str, float | int]:
 
 
 def iou_per_image(counts: np.ndarray) -> np.ndarray:
-    """TP / (TP + FP + FN) of each row (Jaccard 1912); 1 where neither mask nor prediction has foreground."""
+    """TP / (TP + FP + FN) of each row (Jaccard 1912); 1 if neither mask nor prediction has foreground."""
     return ratio(counts[:, 0], counts[:, 0] + counts[:, 1] + counts[:, 2])
 
 

@@ -1,1 +1,1 @@
-"""Sheets of small pictures for people."""
+"""Contact sheets of images with captions."""

@@ -1,4 +1,4 @@
-"""Small pictures for people: tiles with captions, laid out in rows."""
+"""Contact sheets: rows of images with captions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ INK, PAPER = (32, 32, 32), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture of ``uint8 (H, W, 3)`` or ``(H, W)`` and the caption under it."""
+    """An image ``uint8 (H, W, 3)`` or ``(H, W)`` and the caption under it."""
 
     pixels: np.ndarray
     caption: str = ""
@@ -42,7 +42,7 @@ def sheet(
     for row, row_images, height in zip(rows, images, heights, strict=True):
         for column, (item, image) in enumerate(zip(row, row_images, strict=True)):
             left = GAP + column * (tile + GAP)
-            # captions of a row stand on one line, right under the pictures
+            # the captions of a row are on one line, directly under the images
             canvas.paste(image, (left, upper + height - image.height))
             pen.text((left + 1, upper + height + 1), _shorten(item.caption, font, tile), INK, font)
         upper += height + caption_height + GAP
@@ -54,13 +54,13 @@ def fit(pixels: np.ndarray, side: int) -> Image.Image:
     image = Image.fromarray(pixels).convert("RGB")
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    # Two-valued pictures keep their hard edges when enlarged.
+    # Masks keep their hard edges when enlarged.
     smooth = pixels.ndim == 3 or scale < 1
     return image.resize(size, Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST)
 
 
 def mask_pixels(mask: np.ndarray) -> np.ndarray:
-    """A mask ``uint8 (H, W)`` with 0, 1, 255 as something to look at: black, white, and grey for ignored."""
+    """A mask ``uint8 (H, W)`` with 0, 1, 255 for display: black, white, and grey for ignored."""
     shades = np.zeros(256, np.uint8)
     shades[[1, 255]] = 255, 128
     return shades[mask]

@@ -1,7 +1,7 @@
-"""The networks, by name, and what belongs to using one: its head, its normalisation, its file, its device.
+"""The networks by name, and what using one needs: heads, normalisation, checkpoints, devices.
 
 A network is a ``torch.nn.Module`` that maps normalised images ``(N, 3, H, W)`` to logits ``(N, C, H, W)``
-of the same height and width; ``C`` says which head it has (see ``segkit.models.heads``).
+of the same height and width; ``C`` determines the head (see ``segkit.models.heads``).
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What both networks are made of."""
+"""Building blocks of both networks."""
 
 import copy
 from itertools import pairwise
@@ -68,7 +68,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Make ``weights`` the model's own, which may be on the meta device; raises ValueError where names, shapes or types
+    """Make ``weights`` the model's own, which may be on the meta device; raises ValueError if names, shapes or types
     differ, or a number is not finite."""
     try:
         model.load_state_dict(weights, assign=True)

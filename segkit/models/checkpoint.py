@@ -1,8 +1,8 @@
-"""One file that is enough to use a network: weights as safetensors, everything else as JSON in its header.
+"""Self-contained checkpoints: weights as safetensors, everything else as JSON in the header.
 
 The header's key ``segkit`` holds the metadata, one JSON object. Its key ``segkit_sha256`` comes first and holds the
-SHA-256 of the whole file with these 64 digits as zeros: safetensors has no checksum of its own, and a flipped bit of
-a weight shows nowhere else. No pickle is read or written.
+SHA-256 of the whole file with these 64 digits as zeros: safetensors has no checksum of its own, and a flipped bit in
+a weight would go unnoticed. No pickle is read or written.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from segkit.models import build
 from segkit.models.blocks import load_weights
 from segkit.models.normalize import Normalizer
 
-FORMAT = 1  # of the metadata; a reader of another number would misunderstand them
+FORMAT = 1  # version of the metadata's format
 METADATA_KEY = "segkit"
 MAX_HEADER = 1_000_000  # bytes; the largest network's takes a tenth
 
@@ -73,7 +73,7 @@ class Checkpoint:
 
 def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write ``weights`` and ``metadata`` (JSON types; ``load_checkpoint`` says what it needs; ``format`` is added) to
-    one file, whole or not at all. The same weights and metadata give the same bytes."""
+    one file, atomically. The same weights and metadata give the same bytes."""
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     data = 8 + int.from_bytes(content[:8], "little")
     text = json.dumps({"format": FORMAT} | metadata, sort_keys=True, allow_nan=False)
@@ -91,8 +91,8 @@ def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: dict
 def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
     """Read what ``save_checkpoint`` wrote.
 
-    Raises InputError for a file that is missing, damaged, foreign or of a newer segkit, for metadata that no network
-    can be used with, and for weights that are not those of the network named there, or not finite.
+    Raises InputError for a file that is missing, damaged, foreign or from a newer segkit, for incomplete
+    or invalid metadata, and for weights that do not fit the network named there, or are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,22 +112,22 @@ def _from_bytes(content: bytes, device: torch.device | str) -> Checkpoint:
         model = build(needed.model, **needed.architecture.model_dump())
     try:
         weights = load(content)
-    except Exception as error:  # of a header made to harm, safetensors and torch raise nearly anything
+    except Exception as error:  # safetensors and torch raise nearly anything for a malicious header
         raise InputError(f"is damaged ({brief(error)}); {_FIX}") from None
     try:
         load_weights(model, weights)
     except ValueError as error:
-        raise InputError(f"does not fit the network {needed.model!r} that it says it holds: {error}; {_FIX}") from None
+        raise InputError(f"does not fit the network {needed.model!r} named in its metadata: {error}; {_FIX}") from None
     return Checkpoint(model.to(device).eval(), metadata)
 
 
 def _verified_header(content: bytes) -> bytes:
-    """The JSON of the header, once the file is known to be as it was written."""
+    """The JSON of the header, after the SHA-256 of the file was verified."""
     view = memoryview(content)
     if content[8 : _DIGEST.start] != _START:
         raise InputError(f"was not written by this version of segkit, or its start is damaged; {_FIX}")
     if content[_DIGEST] != _sha256([view[: _DIGEST.start], _ZEROS, view[_DIGEST.stop :]]):
-        raise InputError(f"is damaged: its bytes are not those of its checksum; {_FIX}")
+        raise InputError(f"is damaged: its SHA-256 does not match; {_FIX}")
     length = int.from_bytes(content[:8], "little")
     if length > MAX_HEADER:
         raise InputError(f"is damaged: no header has {length:,} bytes; {_FIX}")

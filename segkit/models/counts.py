@@ -1,4 +1,4 @@
-"""A prediction against its mask in whole pixels: count once per image, reduce later."""
+"""Pixel counts of predictions against masks: counted once per image, reduced later."""
 
 from typing import TypeVar
 
@@ -22,12 +22,12 @@ def count(predictions: Tensor, masks: Tensor) -> Tensor:
 
 
 def dice_per_image(counts: Array) -> Array:
-    """2TP / (2TP + FP + FN) of each row (Dice 1945); 1 where neither mask nor prediction has foreground."""
+    """2TP / (2TP + FP + FN) of each row (Dice 1945); 1 if neither mask nor prediction has foreground."""
     return ratio(2 * counts[:, 0], 2 * counts[:, 0] + counts[:, 1] + counts[:, 2])
 
 
 def ratio(part: Array, whole: Array) -> Array:
-    """``part / whole``, and 1 where both are 0: nothing was there, and nothing was claimed."""
+    """``part / whole``, and 1 if both are 0: no foreground in either mask or prediction."""
     if isinstance(part, Tensor):
         return torch.where(whole > 0, part / whole.clamp(min=1), 1.0)
     return np.where(whole > 0, part / np.maximum(whole, 1), 1.0)

@@ -1,4 +1,4 @@
-"""Which device computes, in which precision, and how it is kept deterministic."""
+"""Choice of device and precision, and determinism."""
 
 import ctypes
 import os
@@ -9,9 +9,9 @@ from segkit.base.errors import InputError
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto``: CUDA, else Apple's MPS, else the CPU. Raises InputError for a device that is not here.
+    """``auto``: CUDA, else Apple's MPS, else the CPU. Raises InputError for a device that is not available.
 
-    Of several processes on one machine each takes the GPU of its number, ``LOCAL_RANK``, as ``torchrun`` gives it.
+    With several processes per machine, each uses GPU ``LOCAL_RANK``, which ``torchrun`` sets.
     """
     rank = os.environ.get("LOCAL_RANK")
     if name == "auto":
@@ -25,17 +25,16 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise InputError(f"runtime.device: no {name} here, or torch has no support for it; set it to auto") from None
+        raise InputError(
+            f"runtime.device: {name} is not available on this machine or with this build of torch; set it to auto"
+        ) from None
     return device
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``auto``: bf16 where the device multiplies it natively, else fp32.
-
-    Raises InputError for bf16 on a GPU that has none.
-    """
+    """``auto``: bf16 if the device supports it natively, else fp32. Raises InputError for bf16 on a GPU without it."""
     if name == "bf16" and device.type != "cpu" and not _native_bf16(device):
-        raise InputError(f"train.precision: {device} does not compute bf16; set it to auto or fp32")
+        raise InputError(f"train.precision: {device} does not support bf16; set it to auto or fp32")
     if name != "auto":
         return name
     return "bf16" if _native_bf16(device) else "fp32"
@@ -57,9 +56,9 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def keep_freed_memory() -> None:
-    """Keep what a step frees for the next one, on glibc; other C libraries are left as they are.
+    """Keep freed memory in the process for the next step (glibc only).
 
-    glibc hands large blocks back to the system at once and takes them again, page by page, at every step.
+    Otherwise glibc returns large blocks to the system at once and gets them again, page by page, at every step.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,9 +1,9 @@
-"""The one place that knows what a head means.
+"""Interpretation of the logits of both heads.
 
 2 channels are the logits of (background, foreground): softmax, trained by cross-entropy. 1 channel is the logit of
 foreground: sigmoid, trained by binary cross-entropy. Over two classes both are the same function of one number,
 the foreground logit (log-odds): softmax(b, f)[1] = sigmoid(f - b), and its cross-entropy is the binary
-cross-entropy of f - b. Loss, probability, prediction and export all ask here.
+cross-entropy of f - b. Loss, probability and prediction all use these functions.
 
 Masks are ``uint8``: 0 background, 1 foreground, 255 ignored.
 """
@@ -42,5 +42,5 @@ def predict(foreground: Tensor, threshold: float) -> Tensor:
 
 
 def likelier(logits: Tensor) -> Tensor:
-    """The likelier class, ``bool (N, H, W)``, true for foreground: what training counts, which knows no threshold."""
+    """The likelier class, ``bool (N, H, W)``, true for foreground: used in training, which has no threshold."""
     return foreground_logits(logits) >= 0

@@ -18,7 +18,7 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 @dataclass(frozen=True)
 class Normalizer:
-    """``image``: each picture by its own mean and standard deviation over all its pixels and channels.
+    """``image``: each image by its own mean and standard deviation over all its pixels and channels.
     ``dataset``, ``imagenet``: each channel by the given numbers, in units of 0 to 1.
     """
 
@@ -30,7 +30,7 @@ class Normalizer:
     def _has_its_numbers(self) -> Self:
         needed = 0 if self.kind == "image" else 3
         if not len(self.mean) == len(self.std) == needed:
-            raise ValueError(f"mean and std must hold {needed} numbers each where kind is {self.kind}")
+            raise ValueError(f"mean and std must hold {needed} numbers each for kind {self.kind}")
         return self
 
     @classmethod
@@ -59,7 +59,7 @@ class Normalizer:
         else:
             mean, std = (_on(images.device, numbers) for numbers in (self.mean, self.std))
             centred = images - mean
-        # A picture of one colour has no standard deviation to divide by.
+        # The standard deviation of an image of one colour is 0.
         return centred.div_(std.clamp(min=255 * MIN_STD))
 
 
@@ -70,5 +70,5 @@ def to_float(pictures: Tensor, device: torch.device) -> Tensor:
 
 @cache
 def _on(device: torch.device, numbers: tuple[float, ...]) -> Tensor:
-    """One number a channel, ``float32 (1, 3, 1, 1)`` in units of 0 to 255, sent to the device once."""
+    """One number per channel, ``float32 (1, 3, 1, 1)`` in units of 0 to 255, sent to the device once."""
     return torch.tensor(numbers, device=device).view(1, 3, 1, 1) * 255

@@ -16,7 +16,7 @@ from segkit.models.blocks import UpConv, double_conv, initialise, load_weights, 
 
 DECODER_CHANNELS = 32
 IMAGENET_URL = ResNet34_Weights.IMAGENET1K_V1.url
-TIMEOUT = 30.0  # seconds without a sign of life from the server
+TIMEOUT = 30.0  # seconds without data from the server
 
 _SETTING = "resnet34_unet.pretrained"
 _WITHOUT = f"or set {_SETTING} to false"
@@ -41,7 +41,7 @@ class ResNet34UNet(nn.Module):
 
     The trunk is torchvision's, so that its ImageNet weights fit. After the head there is neither batch
     normalisation nor ReLU: a ReLU would cut the negative logits and stall the loss. Any height and width from 32 up
-    work; other than multiples of 32 are padded inside.
+    work; sizes that are not multiples of 32 are padded internally.
 
     Parameters: 21,827,073, of which the encoder has 21,284,672.
     """
@@ -64,7 +64,7 @@ class ResNet34UNet(nn.Module):
 
         torchvision publishes them in pickle format alone: torch's restricted unpickler builds only tensors and plain
         containers, and the SHA-256 that begins with the digits in the file's name is compared at every load (torch.hub
-        does so only after a download). Raises InputError where the file is not reachable, or damaged.
+        does so only after a download). Raises InputError if the file is not reachable, or damaged.
         """
         path = Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
         prefix = path.stem.rsplit("-", 1)[-1]
@@ -78,7 +78,7 @@ class ResNet34UNet(nn.Module):
                 raise ValueError(f"its SHA-256 does not begin with {prefix}")
             weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             load_weights(trunk, counts | weights)
-        except Exception as error:  # what torch raises depends on where the file is wrong
+        except Exception as error:  # what torch raises depends on which part of the file is damaged
             raise InputError(
                 f"{_SETTING}: {path} is damaged ({brief(error, 300)}); delete it and run the same "
                 f"command again, {_WITHOUT}"
@@ -104,7 +104,7 @@ class ResNet34UNet(nn.Module):
         return self.head(self.last_up(x))[..., :height, :width]
 
 
-Network = ResNet34UNet  # what segkit.models.build makes of this file
+Network = ResNet34UNet  # the class that segkit.models.build uses
 
 
 def _download(path: Path, prefix: str) -> None:

@@ -12,8 +12,8 @@ class UNet(nn.Module):
     """Ronneberger et al., "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015.
 
     Five levels of ``width``·(1, 2, 4, 8, 16) channels. Unlike the paper's, its convolutions pad, so the
-    output has the input's size. Any height and width from 16 up work; other than multiples of 16 are padded
-    inside.
+    output has the input's size. Any height and width from 16 up work; sizes that are not multiples of 16 are padded
+    internally.
 
     Parameters at width 64: 31,031,810.
     """
@@ -50,4 +50,4 @@ class UNet(nn.Module):
         return self.head(x)[..., :height, :width]
 
 
-Network = UNet  # what segkit.models.build makes of this file
+Network = UNet  # the class that segkit.models.build uses

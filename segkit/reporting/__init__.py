@@ -1,1 +1,1 @@
-"""What the pipeline made, and how fast it is, for a person."""
+"""The table of results and the benchmark of the training loop."""

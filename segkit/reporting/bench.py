@@ -1,4 +1,4 @@
-"""How fast the training loop is, beside the two things it is made of: loading alone and computing alone."""
+"""Speed of the training loop, of loading alone and of computing alone."""
 
 import multiprocessing
 import platform
@@ -39,8 +39,8 @@ PRODUCT_SIDE = 4096  # of the matrix product on a CPU
 
 @dataclass(frozen=True)
 class Workload:
-    """What to measure: ``size`` ``(height, width)``, images a step, and about how many seconds each of ``ROUNDS``
-    stretches of computing and of the real loop takes."""
+    """What to measure: ``size`` ``(height, width)``, images per step, and about how many seconds each of ``ROUNDS``
+    measurements of computing and of the real loop takes."""
 
     size: tuple[int, int]
     batch_size: int
@@ -49,21 +49,22 @@ class Workload:
 
 
 def bench(name: str, params: Params, work: Workload) -> dict[str, Any]:
-    """``measure`` in a process of its own, so that peak memory is its own too; raises InputError where it dies."""
+    """``measure`` in a process of its own, so that peak memory is its own too; raises InputError if it is killed."""
     try:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             return pool.submit(measure, name, params, work).result()
     except BrokenProcessPool:
-        raise InputError(f"{name}: the process was ended, likely for memory; lower --batch or --size") from None
+        raise InputError(f"{name}: the process was killed, probably out of memory; lower --batch or --size") from None
 
 
 def measure(name: str, params: Params, work: Workload) -> dict[str, Any]:
     """Rates of one network on the device that ``params`` choose, with their augmentation, normalisation, precision.
 
     ``data_images_per_second``: batches made and sent to the device, nothing computed; ``compute_images_per_second``:
-    training steps on one batch that is in place; ``train_images_per_second``: the real loop. Stretches alternate with
-    one another and with a large matrix product, and the medians of the rounds are returned: other work on the machine
-    then disturbs all alike. ``train_share_of_compute`` and ``share_of_peak`` are medians of the rounds' ratios.
+    training steps on one batch that is in place; ``train_images_per_second``: the real loop. The measurements
+    alternate with one another and with a large matrix product, and the medians of the rounds are returned: other work
+    on the machine then affects all alike. ``train_share_of_compute`` and ``share_of_peak`` are medians of the
+    rounds' ratios.
     """
     device = choose_device(params.runtime.device)
     if getattr(getattr(params, name), "pretrained", False):  # nothing is downloaded for a measurement
@@ -89,7 +90,7 @@ def measure(name: str, params: Params, work: Workload) -> dict[str, Any]:
             "compute": lambda: work.batch_size * steps / _seconds(lambda: _compute(engine, batch, steps)),
             "train": lambda: images / _seconds(lambda: engine.train(batches.epoch(next(epochs)), **one_epoch)),
         }
-        # every other round backwards, so that a drift of the machine's speed favours none
+        # every other round in reverse order, so that a drift of the machine's speed favours none
         orders = (list(stretches)[:: 1 if number % 2 else -1] for number in range(ROUNDS))
         rounds = [{stretch: stretches[stretch]() for stretch in order} for order in orders]
     if work.profile:
@@ -126,7 +127,7 @@ def measure(name: str, params: Params, work: Workload) -> dict[str, Any]:
 
 
 def describe(result: dict[str, Any]) -> str:
-    """One network's result as a person reads it."""
+    """One network's result as text."""
     height, width = result["size"]
     memory = f"{result['peak_memory_bytes'] / 1e9:.2f} GB"
     if "peak_device_memory_bytes" in result:
@@ -139,8 +140,9 @@ def describe(result: dict[str, Any]) -> str:
         f"  compute alone   {result['compute_images_per_second']:10.2f} images/s",
         f"  training loop   {result['train_images_per_second']:10.2f} images/s, "
         f"{100 * result['train_share_of_compute']:.1f} % of compute alone",
-        f"  arithmetic      {result['flops_per_second'] / 1e9:10.1f} GFLOP/s ({result['flops_per_image'] / 1e9:.2f} an "
-        f"image), {100 * result['share_of_peak']:.1f} % of a product's {result['peak_flops_per_second'] / 1e9:.1f}",
+        f"  arithmetic      {result['flops_per_second'] / 1e9:10.1f} GFLOP/s ({result['flops_per_image'] / 1e9:.2f} "
+        f"GFLOP per image), {100 * result['share_of_peak']:.1f} % of a matrix product "
+        f"({result['peak_flops_per_second'] / 1e9:.1f})",
         f"  peak memory     {memory}",
         f"  versions        {versions}",
     ])  # fmt: skip
@@ -156,7 +158,7 @@ def profile(engine: Engine, batch: Batch) -> str:
     events = sorted(recorded.key_averages(), key=lambda event: -getattr(event, own_time))
     total = sum(getattr(event, own_time) for event in events)
     shares = [(getattr(event, own_time) / total, event.count // 2, event.key) for event in events[:OPERATORS]]
-    return "\n".join(f"  {100 * share:5.1f} %  {count:5d} a step  {name}" for share, count, name in shares)
+    return "\n".join(f"  {100 * share:5.1f} %  {count:5d} per step  {name}" for share, count, name in shares)
 
 
 def _batch(work: Workload, device: torch.device) -> Batch:
@@ -166,7 +168,7 @@ def _batch(work: Workload, device: torch.device) -> Batch:
 
 
 def _batches(folder: Path, params: Params, work: Workload, device: torch.device, steps: int) -> TrainingBatches:
-    """Noise, packed as preprocess packs images: what is in them costs no time."""
+    """Noise, packed as preprocess packs images: their content does not affect the speed."""
     samples = max(1, -(-work.batch_size * steps // (1 + params.augment.n_aug)))
     (folder / "train").mkdir()
     for name, shape, values in (("images", (*work.size, 3), 256), ("masks", work.size, 2)):

@@ -1,4 +1,4 @@
-"""What the pipeline made, for a person: the scores and where to look."""
+"""The table of results: scores, and where to find the outputs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,15 +36,15 @@ class Scores(Section):
 
 
 def results(metrics: Path = Path("metrics")) -> str:
-    """A Markdown table of ``metrics/scores/*.json`` and the places of pictures and logs.
+    """A Markdown table of ``metrics/scores/*.json`` and the paths of images and logs.
 
-    Raises InputError where no model has been evaluated, or the scores are damaged.
+    Raises InputError if no model has been evaluated, or the scores are damaged.
     """
     found = {name: read_json(path) for name in MODEL_NAMES if (path := metrics / "scores" / f"{name}.json").is_file()}
     if not found:
         raise InputError(f"no {metrics}/scores/*.json here; run 'make repro' from the repository's root")
     lines = [
-        "| model | pictures | " + " | ".join(COLUMNS.values()) + " |",
+        "| model | images | " + " | ".join(COLUMNS.values()) + " |",
         "| --- | --- |" + " --- |" * len(COLUMNS),
     ]
     for name, scores in found.items():
@@ -67,7 +67,7 @@ def _rows(name: str, scores: Scores) -> Iterator[str]:
 def _places(metrics: Path, names: list[str]) -> list[str]:
     return [
         f"Scores       {metrics}/*.json, {metrics}/scores/*.json    dvc metrics show, dvc exp show",
-        *(f"Pictures     {metrics}/pictures/{name}/sample_overview.png, worst_overview.png" for name in names),
+        *(f"Images       {metrics}/pictures/{name}/sample_overview.png, worst_overview.png" for name in names),
         "Curves       dvc plots show    (writes dvc_plots/index.html)",
         "TensorBoard  runs/    make tensorboard, then open http://localhost:6006",
         *(f"Weights      models/{name}.safetensors" for name in names),

@@ -1,1 +1,1 @@
-"""Where raw data comes from: drawn, fetched, or a folder of your own."""
+"""Data sources: synthetic pets, Oxford-IIIT Pet, your own folder."""

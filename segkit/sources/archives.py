@@ -21,8 +21,8 @@ BAD_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno
 def extract(archive: Path, target: Path, *, max_bytes: int, max_members: int, skip: Callable[[str], bool]) -> None:
     """Unpack regular files and folders into the folder ``target``, but not those whose name ``skip`` accepts.
 
-    max_bytes: of the contents of all members; max_members: those skipped included. Raises InputError that names the
-    archive, and the member if one is at fault; what was unpacked by then stays. A full disk raises OSError.
+    ``max_bytes``: of the contents of all members; ``max_members``: including those skipped. Raises InputError that
+    names the archive, and the member if one is at fault; what was unpacked by then stays. A full disk raises OSError.
     """
     if not hasattr(tarfile, "data_filter"):
         raise InputError(f"this Python cannot unpack {archive.name} safely; use 3.11.4 or newer")
@@ -47,7 +47,7 @@ def extract(archive: Path, target: Path, *, max_bytes: int, max_members: int, sk
             while stream.read(1 << 20):
                 pass  # gzip compares its checksum when it reaches the end
     except DAMAGE as error:
-        raise InputError(f"{archive.name} is damaged or cut off ({brief(error)}); fetch it again") from None
+        raise InputError(f"{archive.name} is damaged or incomplete ({brief(error)}); download it again") from None
     except OSError as error:
         if error.errno not in BAD_NAME:
             raise
@@ -60,7 +60,7 @@ def _fault(member: tarfile.TarInfo) -> str | None:
     if path.is_absolute() or ".." in path.parts or len(path.parts) > MAX_DEPTH:
         return f"has an absolute path, one with '..', or one of more than {MAX_DEPTH} parts"
     sound = member.isdir() or (member.isreg() and not member.issparse() and member.size >= 0)
-    return None if sound else "is a link, a device, a sparse file or of an unknown type"
+    return None if sound else "is not a regular file or folder"
 
 
 class _Bounded(gzip.GzipFile):

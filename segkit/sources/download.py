@@ -6,7 +6,7 @@ A source is a module of that name in this folder, with a function
 
 which fills the empty folder ``target`` with ``images/NAME.jpg`` and ``annotations/`` (see ``segkit.dataset.catalog``),
 takes its section of params.yaml as ``options``, draws random numbers from ``seed``, uses ``workers`` processes (0: as
-many as cores), and returns where the images come from. It raises InputError if they cannot be had.
+many as cores), and returns where the images come from. It raises InputError if the data cannot be obtained.
 """
 
 from importlib import import_module
@@ -25,5 +25,5 @@ def download(params: Params, target: Path) -> str:
     with atomic_folder(target) as folder:
         options = getattr(params.data, params.data.source)
         origin = source.bring(folder, options, params.seed, params.runtime.workers)
-        pictures = sum(1 for path in (folder / "images").iterdir() if path.suffix == ".jpg")
-    return f"{pictures:,} pictures, {origin}"
+        images = sum(1 for path in (folder / "images").iterdir() if path.suffix == ".jpg")
+    return f"{images:,} images, {origin}"

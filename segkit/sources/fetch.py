@@ -1,4 +1,4 @@
-"""Download one file over HTTP: whole or not at all, resumed where it broke off, bounded in size and time.
+"""Download one file over HTTP: atomic, resumable, with limits on size and time.
 
 ``NAME.part`` holds the bytes so far, ``NAME.from`` three lines: the file's identity, the address that sent the bytes,
 and the validator (``ETag`` or ``Last-Modified``) that came with them.
@@ -19,8 +19,8 @@ from segkit.base import progress
 from segkit.base.errors import InputError, brief
 
 ATTEMPTS = 3  # to get a whole body
-TIMEOUT = 30.0  # seconds to connect, and between two pieces of an answer
-GRACE, SLOWEST = 120.0, 100_000  # seconds and bytes a second: a download may take GRACE + max_bytes / SLOWEST
+TIMEOUT = 30.0  # seconds to connect, and between two chunks of a response
+GRACE, SLOWEST = 120.0, 100_000  # seconds and bytes per second: a download may take GRACE + max_bytes / SLOWEST
 RETRIES = Retry(2, other=0, backoff_factor=1, status_forcelist=[429, *range(500, 600)], retry_after_max=30)
 
 
@@ -32,7 +32,7 @@ def download(url: str, path: Path, *, checksum: str | None, max_bytes: int) -> b
     """Download ``url`` (http or https, perhaps with user name and password) to ``path``; in the main thread only.
 
     Returns whether bytes of an earlier call were reused: those of the same ``checksum``, of the same address if it is
-    None. A file that then fails its check deserves a fresh download. Raises NotFound, InputError, or OSError of a disk.
+    None. If such a file fails its check, download it again. Raises NotFound, InputError, or OSError of a disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     address, auth = urldefragauth(url), get_auth_from_url(url)
@@ -53,7 +53,7 @@ def download(url: str, path: Path, *, checksum: str | None, max_bytes: int) -> b
                     broken = brief(error, 200)
         raise InputError(f"the download broke off ({broken}), {ATTEMPTS} attempts")
     except (requests.RequestException, ValueError) as error:
-        cause = getattr(error.args[0] if error.args else None, "reason", error)  # what urllib3 retried in vain
+        cause = getattr(error.args[0] if error.args else None, "reason", error)  # the reason why urllib3 gave up
         raise InputError(f"{path.name}: the request failed ({brief(cause, 200)})") from None
     except InputError as error:
         raise type(error)(f"{path.name}: {error}") from None
@@ -91,7 +91,7 @@ def _attempt(session: requests.Session, address: str, path: Path, identity: str,
                 size += len(chunk)
                 if max(size, total or 0) > max_bytes:
                     discard(path)
-                    raise InputError(f"larger than the {max_bytes} bytes expected at most")
+                    raise InputError(f"larger than the limit of {max_bytes:,} bytes")
                 file.write(chunk)
                 shown.update(len(chunk))
     if total not in (None, size):
@@ -108,7 +108,7 @@ def _span(response: requests.Response, offset: int, part: Path) -> tuple[int, in
         if place and int(place[1] or place[2]) == offset <= int(place[2]):
             return offset, int(place[2])  # equal with 416: nothing is missing
         part.unlink(missing_ok=True)
-        raise HTTPError("the server sent other bytes than it was asked for")
+        raise HTTPError("the server sent a different range than requested")
     if status != 200:
         raise (NotFound if status in (404, 410) else InputError)(
             f"the server answered {status} {brief(response.reason)}"
@@ -119,7 +119,7 @@ def _span(response: requests.Response, offset: int, part: Path) -> tuple[int, in
 
 
 def _check_redirect(response: requests.Response, **_: object) -> None:
-    """Refuse a redirect from https to http, and read the body of none; requests refuses other schemes."""
+    """Refuse a redirect from https to http; its body is not read. requests refuses other schemes."""
     if response.is_redirect:
         response.close()
         target = urlsplit(urljoin(response.url, response.headers["Location"]))
@@ -132,7 +132,7 @@ def _too_slow(*_: object) -> None:
 
 
 def _origin(path: Path) -> list[str]:
-    """The lines of ``NAME.from``; where it is missing or damaged they match nothing."""
+    """The lines of ``NAME.from``; if it is missing or damaged, they match nothing."""
     file = _beside(path, "from")
     text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
     return [*text.split("\n", 2), "", ""][:3]

@@ -45,7 +45,7 @@ def bring(target: Path, options: Folder, seed: int, workers: int) -> str:
 
 
 def _write_lists(annotations: Path, names: list[str], test_share: float) -> None:
-    """Write ``trainval.txt`` and ``test.txt``, a name a line; a ``list.txt`` would say that the names are breeds."""
+    """Write ``trainval.txt`` and ``test.txt``, one name per line; a ``list.txt`` would mean names with breeds."""
     shares = {name: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8 for name in names}
     ordered = sorted(names, key=shares.__getitem__)
     test = [name for name in ordered if shares[name] < test_share]

@@ -26,7 +26,7 @@ class Archive(NamedTuple):
     max_unpacked: int
 
 
-# The small one first: a mirror that lacks it, or has a web page in its place, is noticed soon.
+# The small one first: a mirror that lacks it, or sends a web page instead, is noticed early.
 ANNOTATIONS = ("list.txt", "trainval.txt", "test.txt", "trimaps/*.png")
 ARCHIVES = (
     Archive("annotations.tar.gz", "annotations", ANNOTATIONS, max_download=200_000_000, max_unpacked=1_000_000_000),
@@ -46,10 +46,10 @@ def bring(target: Path, options: OxfordPet, seed: int, workers: int) -> str:
 
     ``options.urls``: base addresses of the two archives, tried in order: ``https://``, ``http://``, ``file://`` or a
     plain folder. Downloads are kept in ``.segkit/downloads``: a broken one is resumed, and an archive whose checksum is
-    known is not downloaded twice. Prints a line for each archive unpacked and each address that failed.
+    known is downloaded only once. Prints a line for each archive unpacked and each address that failed.
 
-    Returns the address used and what verified the archives. Raises InputError with the reason of every address if none
-    served, or if the disk refuses a file; nothing half unpacked stays.
+    Returns the address used and what verified the archives. Raises InputError with the reason for every address if none
+    worked, or if a file cannot be written; no partly unpacked files are left.
     """
     cache = kept() / "downloads"
     with hold(kept() / "locks" / "downloads", "the same downloads"):
@@ -67,17 +67,17 @@ def _from_first_sound(urls: Sequence[str], target: Path, cache: Path) -> str:
         staging.mkdir(parents=True)
         try:
             verified = _unpack_from(Mirror(address, cache), shown, staging)
-            for archive in ARCHIVES:  # whatever else the archives held is left behind
+            for archive in ARCHIVES:  # anything else in the archives is ignored
                 os.replace(staging / archive.name / archive.folder, target / archive.folder)
             return f"from {shown} (verified by {verified})"
         except InputError as error:
             failures.append(f"{shown}: {error}")
-            what_next = "trying the next address" if position < len(urls) else "no address is left"
+            what_next = "trying the next address" if position < len(urls) else "no more addresses"
             print(f"Oxford-IIIT Pet from {shown}: {error}; {what_next}", flush=True)
         finally:
             files.remove(staging)
     raise InputError(
-        f"no address gave the Oxford-IIIT Pet archives: {'; '.join(failures)}; put "
+        f"could not get the Oxford-IIIT Pet archives from any address: {'; '.join(failures)}; put "
         f"{' and '.join(archive.name for archive in ARCHIVES)} into a folder and set data.oxford_pet.urls to "
         "[file:///that/folder]"
     )
@@ -96,7 +96,7 @@ def _unpack_from(mirror: Mirror, shown: str, staging: Path) -> str:
     for archive in ARCHIVES:
         paths.append(_get_and_unpack(archive, mirror, checksums.get(archive.name), staging))
         print(f"{archive.name}: {paths[-1].stat().st_size / 1e6:.1f} MB from {shown}", flush=True)
-    if not checksums:  # nothing would tell these from newer archives at the same address
+    if not checksums:  # without a checksum, newer archives at the same address would go unnoticed
         for path in paths:
             discard(path)
     return verified
@@ -125,8 +125,8 @@ def _get_and_unpack(archive: Archive, mirror: Mirror, checksum: str | None, stag
             discard(path)
             if last_try or not resumed:
                 raise
-            # Earlier bytes, perhaps another mirror's or those of an older file, may be to blame.
-            print(f"{error}; parts of it are of an earlier download: downloading all of it again", flush=True)
+            # The earlier bytes may be from another mirror or an older file.
+            print(f"{error}; part of it is from an earlier download, so all of it is downloaded again", flush=True)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Batches on the device, prepared by a thread that runs ahead."""
+"""Batches on the device, prepared in a background thread."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def plain_batches(
 
 def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
     """Start and stop of every batch. The last may be short, but a single left-over sample joins the batch before
-    it: batch normalisation cannot train on one value a channel."""
+    it: batch normalisation cannot train on one value per channel."""
     starts = list(range(0, samples, batch_size))
     if len(starts) > 1 and samples - starts[-1] == 1:
         starts.pop()
@@ -98,5 +98,5 @@ def _gather(split: Split, rows: np.ndarray, device: torch.device) -> tuple[Tenso
 
 
 def _pinner(device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Pins memory where the device is CUDA, so that the host does not wait for the transfer."""
+    """Pins memory if the device is CUDA, so that the host does not wait for the transfer."""
     return Tensor.pin_memory if device.type == "cuda" else lambda tensor: tensor

@@ -1,6 +1,6 @@
 """Data-parallel training: which slice of the global batch each rank takes, and what the ranks exchange.
 
-A process on its own has rank 0 of world size 1, for which nothing here costs anything.
+A single process is rank 0 of world size 1 and needs no communication.
 """
 
 import warnings
@@ -47,7 +47,7 @@ class World:
         return int(tensor)
 
     def broadcast(self, content: bytes | None) -> bytes | None:
-        """The main process's bytes, in all."""
+        """Rank 0's ``content`` on all ranks."""
         if self.size == 1:
             return content
         size = self.max(-1 if content is None else len(content))

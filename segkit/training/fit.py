@@ -1,4 +1,4 @@
-"""The epochs of one training, with its state saved meanwhile, so that a killed run resumes."""
+"""The epochs of one training, and its state, which is saved so that a killed run can resume."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from segkit.training.state import Saver
 
 @dataclass
 class NotFinite(Exception):
-    """A loss is NaN or infinite. ``rows``: of the samples of that step in ``split``; epoch and step from 0."""
+    """A loss is NaN or infinite. ``rows``: the samples of that step in ``split``; epoch and step count from 0."""
 
     split: str
     epoch: int
@@ -29,7 +29,7 @@ class NotFinite(Exception):
 class Fit:
     """One training: everything that changes during it, and nothing else.
 
-    ``saver``: None in all processes but the main one.
+    ``saver``: None on all ranks but 0.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Fit:
     def run(self, batches: TrainingBatches, validation: Split) -> None:
         """Train until ``recipe.epochs`` or ``recipe.patience`` is reached; ``stopping`` then holds the best weights.
 
-        Raises NotFinite, Interrupted when the state is saved, and OSError where it cannot be saved.
+        Raises NotFinite, Interrupted when the state is saved, and OSError if it cannot be saved.
         """
         engine, size = self.engine, self.recipe.batch_size
         held_out = partial(plain_batches, validation, batches.normalizer, batch_size=size, device=engine.device)
@@ -89,7 +89,7 @@ class Fit:
         label = f"{self.name} epoch {self.epoch + 1}/{self.recipe.epochs}"
         with closing(self.engine.steps(rest, self.totals, epoch=self.epoch, steps=len(batches), label=label)) as steps:
             for done in steps:
-                if self.engine.device.type == "cpu":  # a GPU would have to be waited for
+                if self.engine.device.type == "cpu":  # on a GPU this check would wait for the device
                     self._check_training(batches, since=done - 1)
                 if self.saver and self.saver.due():
                     self._check_training(batches)
@@ -128,4 +128,4 @@ class Fit:
         if self.saver:
             self.saver.save(self.state())
             self.saver.wait()
-        raise Interrupted(number, f" in epoch {self.epoch + 1} after {len(self.totals)} steps, and its state is saved")
+        raise Interrupted(number, f" in epoch {self.epoch + 1} after {len(self.totals)} steps; its state is saved")

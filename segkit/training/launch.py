@@ -1,5 +1,4 @@
-"""Start a training where it should run: in this process, on every device of this machine, or as a rank of
-``torchrun``."""
+"""Start training: in this process, in one process per device, or as a rank of ``torchrun``."""
 
 import logging
 import os
@@ -32,14 +31,14 @@ def train(name: str, params: Params, keys: Sequence[str] = ()) -> str:
     """Train the network ``name`` on as many devices as ``runtime.devices`` says; returns one line about it.
 
     Under ``torchrun`` this process is one of the ranks that it started, and ``runtime.devices`` is ignored. Returns an
-    empty line on ranks other than 0. Raises InputError for more devices than there are, or where one of the parameters
+    empty line on ranks other than 0. Raises InputError for more devices than there are, or if one of the parameters
     ``keys`` was edited meanwhile; the result then stays in the saved state.
     """
     parents = _parents()
     trained = _train(name, params)
     if trained.saved:
         refuse_edited(params, keys)
-        # Where DVC was killed nobody records this result: the next run takes it from the state.
+        # If DVC was killed, nobody records this result: the next run takes it from the state.
         if _parents() == parents:
             trained.saved.remove()
     return trained.line
@@ -58,7 +57,9 @@ def _parents() -> tuple[int, int]:
 def _train(name: str, params: Params) -> Trained:
     if dist.is_torchelastic_launched():
         if ":" in params.runtime.device and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1":
-            raise InputError(f"runtime.device: {params.runtime.device} is one GPU for several processes; set auto")
+            raise InputError(
+                f"runtime.device: {params.runtime.device} is one GPU, but there are several processes; set it to auto"
+            )
         return _train_as_rank(name, params, _torchrun_group)
     device = choose_device(params.runtime.device)
     count = how_many(params.runtime, device, getattr(params, name).train.batch_size)
@@ -69,20 +70,20 @@ def _train(name: str, params: Params) -> Trained:
 
 
 def how_many(runtime: Runtime, device: torch.device, batch_size: int) -> int:
-    """Processes to start, with ``auto`` no more than there are samples in a step; raises InputError where more GPUs
-    are asked for than there are."""
+    """Processes to start, with ``auto`` no more than there are samples in a batch; raises InputError if more GPUs are
+    requested than there are."""
     many = device.type == "cuda" and device.index is None
     available = torch.cuda.device_count() if many else 1
     wanted = min(available, batch_size) if runtime.devices == "auto" else runtime.devices
     if device.type != "cpu" and wanted > available:
-        raise InputError(f"runtime.devices: {wanted} asked for, but {device} means {available} here; set it to auto")
+        raise InputError(f"runtime.devices: {wanted} requested, {available} available with {device}; set it to auto")
     return wanted
 
 
 def _spawn(name: str, params: Params, count: int) -> Trained:
-    """Start ``count`` ranks on this machine and wait for them. They end with this process, and all with the first that
-    fails; the exit status is that one's."""
-    # would name the processes that are ended because another failed
+    """Start ``count`` ranks on this machine and wait for them. All ranks end if this process ends or one of
+    them fails; the exit status is that of the first failure."""
+    # it would log the processes that are terminated because another one failed
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     results = processes.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as folder, interrupts.deferred(patient=True) as stop:
@@ -131,9 +132,9 @@ def _torchrun_group() -> dict[str, Any]:
 
 def _train_as_rank(name: str, params: Params, group: Callable[[], dict[str, Any]]) -> Trained:
     """Train in a process group. Bad input, signals and the loss of a rank concern all ranks alike, so one on each
-    machine reports them; the others wait to be ended with it, and report too if they are not."""
+    machine reports them; the others wait to be terminated with it, and report them too if they are not."""
     reports = os.environ.get("LOCAL_RANK", "0") == "0"
-    # A terminal sends Ctrl-C to every process, and the one that waits for them sends SIGTERM besides.
+    # A terminal sends Ctrl-C to every process, and the one that waits for them also sends SIGTERM.
     with interrupts.deferred(patient=True) as stop:
         try:
             device = choose_device(params.runtime.device)
@@ -158,5 +159,5 @@ def _process_group(device: torch.device, **group: Any) -> Iterator[None]:
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", **group)
     yield
-    # Not after a failure: the others would fail too, of a lost connection, before this one has said why.
+    # Not after a failure: the other ranks would report a lost connection before this one reports the cause.
     dist.destroy_process_group()

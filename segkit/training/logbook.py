@@ -1,4 +1,4 @@
-"""What a training writes besides its weights: curves, a line an epoch, TensorBoard, timings."""
+"""What a training writes besides its weights: curves, a line per epoch, TensorBoard, timings."""
 
 import resource
 import sys
@@ -19,10 +19,10 @@ PICTURES = 4
 
 
 class Logbook:
-    """Collects one row an epoch; the tracked files hold no time, the untracked ones do.
+    """Collects one row per epoch; tracked files contain no times, the untracked ones do.
 
-    ``folder``: for TensorBoard's log, open inside ``with``, and timings; ``curves``: a CSV file with a row an epoch,
-    complete after every epoch. Without either it only collects, as on all ranks but 0.
+    ``folder``: for TensorBoard's log, open inside ``with``, and timings; ``curves``: a CSV file with a row per
+    epoch, complete after every epoch. Without either it only collects, as on all ranks but 0.
     """
 
     def __init__(self, folder: Path | None, curves: Path | None, epochs: int) -> None:
@@ -96,7 +96,7 @@ class Logbook:
                 self.writer.add_scalar(name.replace("_", "/"), value, int(row[0]))
 
     def pictures(self, epoch: int, split: Split, predictions: Tensor) -> None:
-        """Show input, truth and prediction of the first samples side by side in TensorBoard."""
+        """Show input, mask and prediction of the first samples side by side in TensorBoard."""
         for row, prediction in enumerate(predictions[:PICTURES].cpu().numpy().astype(np.uint8)):
             panels = [split.images[row], *(_as_rgb(mask) for mask in (split.masks[row], prediction))]
             with naming(self.folder):

@@ -23,8 +23,8 @@ BAR_SECONDS = 0.5
 class Totals:
     """What all ranks counted in each step of a pass, kept on the device so that no step waits for it.
 
-    A row a step, of the K terms of the loss and then of Dice: ``sums`` ``float32 (K + 1,)`` and ``counts``
-    ``int64 (K + 1,)``, of the things that each sum is over (for Dice, images).
+    One row per step, for the K terms of the loss and then Dice: ``sums`` ``float32 (K + 1,)`` and ``counts``
+    ``int64 (K + 1,)``, of the items that each sum is over (for Dice, images).
     """
 
     sums: list[Tensor] = field(default_factory=list)
@@ -56,8 +56,8 @@ class Totals:
 class Engine:
     """A network on its device, in its precision, and how it is trained and validated.
 
-    ``learning_rate``: the rate after so many epochs, as a float; ``world``: this process among those that train the
-    network together, each with its slice of every batch.
+    ``learning_rate``: maps the number of epochs so far (a float) to the rate; ``world``: this process among those that
+    train the network together, each with its slice of every batch.
     """
 
     model: nn.Module
@@ -69,7 +69,7 @@ class Engine:
     world: World = ALONE
 
     def train(self, batches: Iterable[Batch], *, epoch: int, steps: int, label: str) -> tuple[float, float]:
-        """One epoch; returns mean loss and mean Dice of the predictions made while the weights moved."""
+        """One epoch; returns mean loss and mean Dice of its predictions, made while the weights change."""
         totals = Totals()
         for _ in self.steps(batches, totals, epoch=epoch, steps=steps, label=label):
             pass
@@ -108,7 +108,7 @@ class Engine:
 
     @cached_property
     def network(self) -> nn.Module:
-        """``model``, wrapped where several ranks train it."""
+        """``model``, wrapped if several ranks train it."""
         return self.world.parallel(self.model)
 
     @torch.inference_mode()
@@ -146,7 +146,7 @@ class Engine:
 
 @dataclass
 class EarlyStopping:
-    """Keeps the weights of the lowest validation loss; says when ``patience`` epochs brought none lower."""
+    """Keeps the weights of the lowest validation loss; tells if ``patience`` epochs have passed without a lower one."""
 
     patience: int
     best_loss: float = float("inf")

@@ -1,7 +1,7 @@
 """Loss terms: ``train.loss`` gives each function of this file its weight.
 
 A term is a function of logits ``(N, C, H, W)`` and masks ``uint8 (N, H, W)`` (0, 1, 255 ignored) that returns two
-scalars: a sum, ``float32``, and over how many things it is, ``int64``. The loss is the weighted sum of the terms'
+scalars: a sum, ``float32``, and the number of items in it, ``int64``. The loss is the weighted sum of the terms'
 means. Sums and counts are added up over all processes that train together, so that a mean is that of the whole batch.
 """
 
@@ -19,7 +19,7 @@ Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def cross_entropy(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy in nats, over pixels; binary cross-entropy where the head has one channel."""
+    """Cross-entropy in nats, over pixels; binary cross-entropy if the head has one channel."""
     return heads.pixel_losses(logits, masks).sum(), (masks != IGNORED).sum()
 
 

@@ -15,7 +15,7 @@ from segkit.base.params import Train
 def adamw(parameters: Iterable[nn.Parameter], recipe: Train) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019), torch's fused kernel.
 
-    On the CPU that kernel copies tensors that are not contiguous at every step, and is wrong where a gradient is
+    On the CPU that kernel copies tensors that are not contiguous at every step, and is wrong if a gradient is
     stored in another order than its weight (torch 2.15). So it gets channels-last weights as views ``(K, H, W, C)``.
     """
     weights = list(parameters)

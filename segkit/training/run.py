@@ -47,12 +47,12 @@ class Trained(NamedTuple):
 def train(
     name: str, params: Params, device: torch.device, paths: Paths | None = None, stop: Stop | None = None
 ) -> Trained:
-    """Train the network ``name`` on ``device``, resuming where an earlier run of the same training was saved.
+    """Train the network ``name`` on ``device``, resuming if an earlier run of the same training was saved.
 
     Writes ``models/NAME.safetensors`` (weights of the lowest validation loss), ``metrics/training/NAME.json`` and, from
-    the first epoch on, ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several ranks only 0 writes. stop: a signal
-    that asks to save and end. The caller removes the saved state when it is no longer needed. Raises InputError for
-    missing data, a loss that is not finite, or the same training running in another process.
+    the first epoch on, ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several ranks only 0 writes. ``stop``: a
+    signal that asks to save and end. The caller removes the saved state when it is no longer needed. Raises InputError
+    for missing data, a loss that is not finite, or the same training running in another process.
     """
     paths, stop, world = paths or Paths(), stop or Stop(), World.current()
     recipe: Train = getattr(params, name).train
@@ -74,7 +74,7 @@ def train(
                 fit.restore(parse(content))
             except (MemoryError, torch.OutOfMemoryError):
                 raise
-            except Exception as error:  # what torch raises depends on where it does not fit
+            except Exception as error:  # what torch raises depends on which part does not fit
                 if saved:
                     saved.reject(f"does not fit this training ({brief(error)})")
                 engine = build_engine(name, params, device, world)
@@ -91,15 +91,15 @@ def train(
         fit.logbook.write_timing(device, engine.precision, world.size)
         trained = Trained(_write(name, fit, metadata, paths), saved)
         if stop.number:
-            raise Interrupted(stop.number, " when its result was written")
+            raise Interrupted(stop.number, " after its result was written")
         return trained
 
 
 def read_data(
     name: str, params: Params, paths: Paths, device: torch.device, world: World
 ) -> tuple[dict[str, Any], TrainingBatches, Split]:
-    """The summary of the packed data, the training batches and the validation set; raises InputError where data or
-    plan are missing, damaged or do not fit the batch."""
+    """The summary of the packed data, the training batches and the validation set; raises InputError if data or plan
+    are missing, damaged or do not fit the batch."""
     batch_size, key = getattr(params, name).train.batch_size, recipe_key(params, name, "batch_size")
     summary = read_summary(paths.processed)
     training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
@@ -137,7 +137,7 @@ def build_engine(name: str, params: Params, device: torch.device, world: World =
 
 
 def create(name: str, params: Params) -> nn.Module:
-    """A fresh network, with ImageNet weights where ``params`` ask for them."""
+    """A fresh network, with ImageNet weights if ``params`` ask for them."""
     model = build(name, **architecture(name, params))
     if getattr(getattr(params, name), "pretrained", False):
         model.load_imagenet_encoder()
@@ -156,7 +156,7 @@ def _first_line(fit: Fit, samples: int) -> str:
         resumed = f"; resuming in epoch {fit.epoch + 1} after {len(fit.totals)} steps"
     processes = f", {engine.world.size} processes" if engine.world.size > 1 else ""
     return (
-        f"{fit.name}: {_count_parameters(engine.model):,} parameters, {samples:,} samples an epoch, "
+        f"{fit.name}: {_count_parameters(engine.model):,} parameters, {samples:,} samples per epoch, "
         f"{engine.device.type}{processes}, {engine.precision}{resumed}"
     )
 
@@ -192,7 +192,7 @@ def _write(name: str, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
 
 
 def _explain(fault: NotFinite, fit: Fit, params: Params, metadata: dict[str, Any], paths: Paths) -> str:
-    """One line about a loss that is not finite; the best weights so far are saved where it says."""
+    """One line about a loss that is not finite; the best weights so far are saved to the file that it names."""
     names = [row["name"] for row in read_samples(paths.processed, fault.split)]
     listed = ", ".join(names[row] for row in fault.rows[:NAMED])
     more = f" and {len(fault.rows) - NAMED} more" if len(fault.rows) > NAMED else ""
@@ -240,7 +240,7 @@ def refuse_batch_size(batch_size: int, samples: int, world: World = ALONE, key: 
         raise InputError(f"{key}: {batch_size:,} is larger than the {samples:,} samples of an epoch; lower it")
     if batch_size < world.size:
         raise InputError(
-            f"{key}: {batch_size} samples a step are fewer than {world.size} processes; raise it, or lower "
+            f"{key}: a batch of {batch_size} samples is too small for {world.size} processes; raise it, or lower "
             "runtime.devices"
         )
 
@@ -248,18 +248,18 @@ def refuse_batch_size(batch_size: int, samples: int, world: World = ALONE, key: 
 def refuse_lonely_values(
     model: nn.Module, size: tuple[int, int], smallest_batch: int, key: str = "train.batch_size"
 ) -> None:
-    """Raises InputError where the deepest layer has one pixel and the batch one sample: batch normalisation cannot
-    train on a single value."""
+    """Raises InputError if the deepest layer has one pixel and the batch one sample: batch normalisation cannot train
+    on a single value per channel."""
     normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     if normalised and smallest_batch == 1 and max(size) <= model.stride:
         raise InputError(
-            f"{key}: a batch of 1 sample at {size[0]}x{size[1]} px leaves batch normalisation a single "
-            f"value; raise it to 2 or more, or raise preprocess.size above {model.stride}"
+            f"{key}: a batch of 1 sample at {size[0]}x{size[1]} px gives batch normalisation a single value per "
+            f"channel; raise it to 2 or more, or raise preprocess.size above {model.stride}"
         )
 
 
 def _fingerprint(metadata: dict[str, Any]) -> str:
-    """SHA-256 of everything that decides a training's weights: its checkpoint's metadata, except the threshold, and
+    """SHA-256 of everything that determines the trained weights: the checkpoint's metadata, except the threshold, and
     the code."""
     decisive = {key: value for key, value in metadata.items() if key != "threshold"} | {"code": code_fingerprint()}
     return _sha256(json.dumps(decisive, sort_keys=True))

@@ -1,7 +1,7 @@
 """Learning-rate schedules: ``train.schedule`` names a function of this file.
 
-A schedule is a function of the share of ``train.epochs`` that is done, 0 to 1, before every step; it returns what
-``train.lr`` is multiplied by. It keeps no state, so that a resumed training needs none.
+A schedule is a function of the fraction of ``train.epochs`` that is done, 0 to 1, before every step; it returns the
+factor for ``train.lr``. It keeps no state, so that a resumed training needs none.
 """
 
 import math

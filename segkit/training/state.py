@@ -38,8 +38,8 @@ class SavedState:
             yield self
 
     def read(self) -> bytes | None:
-        """What was saved, for ``parse``; None where nothing was. A file that is damaged or another training's is
-        reported, and counts as nothing."""
+        """What was saved, for ``parse``; None if there is nothing. A file that is damaged or belongs to another
+        training is reported, and None is returned."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -110,13 +110,13 @@ class Saver:
         return idle and time.monotonic() - self._last >= self._seconds
 
     def save(self, state: dict[str, Any]) -> None:
-        """Copy ``state`` and write it in the background; raises OSError where the save before failed."""
+        """Copy ``state`` and write it in the background; raises OSError if the previous save failed."""
         self.wait()
         self._running = self._pool.submit(self._saved.write, snapshot(state))
         self._last = time.monotonic()
 
     def wait(self) -> None:
-        """Wait until the last save is on the disk; raises OSError where it failed."""
+        """Wait until the last save is on the disk; raises OSError if it failed."""
         if self._running:
             running, self._running = self._running, None
             running.result()
@@ -134,7 +134,7 @@ def snapshot(state: Any) -> Any:
 
 
 class _Hashing:
-    """A file for ``torch.save`` to write to, the SHA-256 of what it wrote, and the error that it met."""
+    """A file object for ``torch.save`` that computes the SHA-256 and keeps the first OSError."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.sha256 = file, hashlib.sha256()

@@ -66,8 +66,8 @@ def test_a_missing_module_of_ours_is_a_bug(name):
 @pytest.mark.parametrize(
     ("number", "status", "line"),
     [
-        (signal.SIGINT, 130, "x: interrupted, and finished files are kept; run the same command again to resume"),
-        (signal.SIGTERM, 143, "x: ended by SIGTERM, and finished files are kept; run the same command again to resume"),
+        (signal.SIGINT, 130, "x: interrupted; finished files are kept; run the same command again to resume"),
+        (signal.SIGTERM, 143, "x: ended by SIGTERM; finished files are kept; run the same command again to resume"),
         (signal.SIGHUP, 129, "x: ended by SIGHUP"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The colours of an overlay, and the sheets that pictures are laid out on."""
+"""The colours of an overlay, and the sheets of images."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ from segkit.evaluation.pictures import (
     write_picture,
 )
 
-# one pixel of each kind: found, false alarm, missed, rightly left, ignored and claimed, ignored and left
+# one pixel each: true positive, false positive, false negative, true negative, ignored (predicted), ignored (not)
 MASK = np.array([[1, 0, 1, 0, 255, 255]], np.uint8)
 PREDICTION = np.array([[True, True, False, False, True, False]])
 
 
 @pytest.mark.parametrize("grey", [0, 100, 255])
-def test_found_missed_and_made_up_have_their_colours_and_all_else_is_grey(grey):
+def test_true_and_false_positives_and_false_negatives_have_colours_and_all_else_is_grey(grey):
     result = overlay(np.full((1, 6, 3), grey, np.uint8), MASK, PREDICTION)
     assert result.shape == (1, 6, 3)
     for x, colour in enumerate((TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE)):

@@ -23,7 +23,7 @@ from tests.tiny import many, usable
 
 METADATA = usable("unet", {"width": 2}, b=1, a=[0.5, None, "x"])
 FULL = METADATA | {"format": 1}
-MEND = "; train it again with 'dvc repro', or fetch it with 'dvc pull'"
+FIX = "; train it again with 'dvc repro', or fetch it with 'dvc pull'"
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_a_flipped_bit_is_refused_wherever_it_is(small, data):
     start, stop = data.draw(st.sampled_from([(0, 8), (8, 106), (106, 8 + header), (8 + header, len(content))]))
     bit = data.draw(st.integers(8 * start, 8 * stop - 1))
     content[bit // 8] ^= 1 << bit % 8
-    assert refused(place, bytes(content)).endswith(MEND)
+    assert refused(place, bytes(content)).endswith(FIX)
 
 
 @many
@@ -187,14 +187,14 @@ def test_a_flipped_bit_is_refused_wherever_it_is(small, data):
 def test_a_file_cut_anywhere_is_refused(small, data):
     content, place = small
     length = data.draw(st.integers(0, 200) | st.integers(0, len(content) - 1))
-    assert refused(place, content[:length]).endswith(MEND)
+    assert refused(place, content[:length]).endswith(FIX)
 
 
 @many
 @given(st.binary(min_size=1, max_size=100))
 def test_bytes_added_at_the_end_are_refused(small, more):
     content, place = small
-    assert "is damaged: its bytes are not those of its checksum" in refused(place, content + more)
+    assert "is damaged: its SHA-256 does not match" in refused(place, content + more)
 
 
 def test_an_untouched_file_is_loaded_after_all_that(small):
@@ -206,7 +206,7 @@ def test_an_untouched_file_is_loaded_after_all_that(small):
 def test_a_checkpoint_without_checksum_is_foreign(tmp_path, weights, capsys, metadata):
     (tmp_path / "x").write_bytes(save(weights, metadata=metadata))
     line = refusal(tmp_path / "x", capsys)
-    assert "was not written by this version of segkit, or its start is damaged" in line and line.endswith(MEND + "\n")
+    assert "was not written by this version of segkit, or its start is damaged" in line and line.endswith(FIX + "\n")
 
 
 @pytest.mark.parametrize("version", [2, 10**30])
@@ -224,7 +224,7 @@ def test_a_format_that_is_none_is_refused(path, weights, capsys, version):
 
 
 @pytest.mark.parametrize("text", ["no json", "", "[1]", "null", "1" * 5000, "[" * 100_000, '{"a":' * 100_000])
-def test_metadata_that_are_no_json_object_are_refused(path, weights, capsys, text):
+def test_metadata_that_is_not_a_json_object_is_refused(path, weights, capsys, text):
     path.write_bytes(sealed(weights, text))
     line = refusal(path, capsys)
     assert "holds no metadata under 'segkit'" in line
@@ -234,7 +234,7 @@ def test_metadata_that_are_no_json_object_are_refused(path, weights, capsys, tex
 def test_every_key_that_is_used_is_needed(path, weights, capsys, key):
     metadata = {name: value for name, value in FULL.items() if name != key}
     path.write_bytes(sealed(weights, json.dumps(metadata)))
-    assert f"has metadata that segkit does not write: {key}: missing{MEND}" in refusal(path, capsys)
+    assert f"has metadata that segkit does not write: {key}: missing{FIX}" in refusal(path, capsys)
 
 
 HOSTILE = [
@@ -298,7 +298,7 @@ def test_a_network_that_the_file_does_not_fill_is_never_made(path, weights, caps
     line = refusal(path, capsys)
     assert time.perf_counter() - start < 10
     expected = "Error(s) in loading state_dict for UNet: size mismatch for encoder.0.0.weight"
-    assert f"does not fit the network 'unet' that it says it holds: {expected}" in line
+    assert f"does not fit the network 'unet' named in its metadata: {expected}" in line
 
 
 def test_a_header_with_impossible_tensors_is_damaged(path, weights, capsys):
@@ -332,7 +332,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, weights, capsys, change):
     )
     line = refusal(tmp_path / "x", capsys)
     assert (
-        f"does not fit the network 'unet' that it says it holds: Error(s) in loading state_dict for UNet: {expected}"
+        f"does not fit the network 'unet' named in its metadata: Error(s) in loading state_dict for UNet: {expected}"
         in line
     )
 
@@ -341,7 +341,7 @@ def test_weights_of_the_other_network_are_one_short_line(path, capsys):
     save_checkpoint(path, build("resnet34_unet").state_dict(), METADATA)
     line = refusal(path, capsys)
     assert (
-        "does not fit the network 'unet' that it says it holds: Error(s) in loading state_dict for UNet: Missing key(s)"
+        "does not fit the network 'unet' named in its metadata: Error(s) in loading state_dict for UNet: Missing key(s)"
         in line
     )
     assert len(line) < 400

@@ -127,7 +127,7 @@ def test_an_exported_model_gives_the_same_logits(model):
     ("which", "side", "steps", "rate"),
     [("unet", 48, 80, 3e-3), pytest.param("resnet34_unet", 64, 40, 2e-3, marks=pytest.mark.slow)],
 )
-def test_two_pictures_can_be_learned_by_heart(which, side, steps, rate):
+def test_training_overfits_two_images(which, side, steps, rate):
     model = deepcopy(fresh(which))
     pictures, masks = ellipses(side)
     optimizer = torch.optim.AdamW(model.parameters(), rate)

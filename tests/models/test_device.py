@@ -25,8 +25,10 @@ def test_auto_prefers_cuda_then_mps(monkeypatch, cuda, mps, chosen):
 
 
 @pytest.mark.parametrize("name", ["cuda:999", "mps:9", "banana"])
-def test_a_device_that_is_not_here_is_refused_in_one_line(name):
-    with pytest.raises(InputError, match=rf"^runtime\.device: no {name} here.*; set it to auto$") as caught:
+def test_an_unavailable_device_is_refused_in_one_line(name):
+    with pytest.raises(
+        InputError, match=rf"^runtime\.device: {name} is not available on this machine .*; set it to auto$"
+    ) as caught:
         choose_device(name)
     assert "\n" not in str(caught.value)
 
@@ -58,7 +60,7 @@ def test_auto_stays_with_fp32_on_mps():
 @pytest.mark.parametrize("name", ["mps", "cuda"])
 def test_bf16_on_a_gpu_without_it_is_refused(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    with pytest.raises(InputError, match=rf"train\.precision: {name} does not compute bf16; set it to auto or fp32"):
+    with pytest.raises(InputError, match=rf"train\.precision: {name} does not support bf16; set it to auto or fp32"):
         choose_precision("bf16", torch.device(name))
 
 

@@ -1,4 +1,4 @@
-"""Nothing is lost when a stage, or DVC itself, is killed: the same command again goes on and ends the same."""
+"""Nothing is lost when a stage, or DVC itself, is killed: the same command resumes and gives the same result."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def test_a_training_that_is_asked_to_stop_saves_says_so_and_resumes(private: Wor
             rest = process.communicate(timeout=60)[0]
             assert process.returncode == 128 + number
             assert f"\ntrain_unet: {words} in epoch " in rest
-            assert "and its state is saved; run the same command again" in rest
+            assert "; its state is saved; run the same command again" in rest
     with started(private, *command) as process:
         assert RESUMED.search(wait_for(process, "unet: "))
 

@@ -217,7 +217,7 @@ def test_a_web_page_is_refused_and_what_is_there_stays(site, get):
 @pytest.mark.parametrize("lengths", [True, False], ids=["announced", "unannounced"])
 def test_a_body_above_the_limit_is_refused_and_not_kept(site, get, lengths):
     site.lengths = lengths
-    with pytest.raises(InputError, match="larger than the 400000 bytes"):
+    with pytest.raises(InputError, match="larger than the limit of 400,000 bytes"):
         get(max_bytes=400_000)
     assert names(get.path.parent) == []
 

@@ -116,7 +116,7 @@ def test_what_has_no_partner_or_cannot_be_read_is_reported_by_preprocess(own, tm
         preprocess(own.target, tmp_path / "out", options())
     for reason in ("n3 (image: no such file)", "n4 (mask: no such file)", "n5 (mask: the file is empty)"):
         assert reason in str(caught.value)
-    # DVC does not watch the folder, so mending alone would not help
+    # DVC does not watch the folder, so fixing the files alone would not help
     assert str(caught.value).endswith("; fix them and run 'dvc repro -f download', or set preprocess.on_bad to skip")
 
 
@@ -226,7 +226,9 @@ def test_masks_without_any_background_are_refused_by_preprocess(own, tmp_path, v
     for number in range(12):
         own.add(f"n{number}", values=values)
     own.bring()
-    with pytest.raises(InputError, match=r"data\.folder\.masks: no mask has a pixel of 0, which means background"):
+    with pytest.raises(
+        InputError, match=r"data\.folder\.masks: no mask has a pixel with value 0 \(background\); use 0"
+    ):
         preprocess(own.target, tmp_path / "out", options())
 
 

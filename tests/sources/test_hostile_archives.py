@@ -64,7 +64,7 @@ def test_the_line_about_a_long_name_is_short(tmp_path, name):
 
 
 def sparse(blocks: int) -> bytes:
-    """An old GNU sparse file whose map goes on for so many blocks."""
+    """An old GNU sparse file whose map extends over ``blocks`` blocks."""
     info, _ = member("sparse", b"", type=tarfile.GNUTYPE_SPARSE)
     head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
     head[482] = 1
@@ -156,12 +156,12 @@ def test_a_gzip_file_of_several_parts_is_one(tmp_path):
 
 @pytest.mark.parametrize("tail", [b"garbage", bytes(9) + b"x", gzip.compress(b"x" * 99)[:-1], b"\x1f\x8b"])
 def test_what_follows_and_is_no_gzip_is_damage(tmp_path, tail):
-    with pytest.raises(InputError, match="damaged or cut off"):
+    with pytest.raises(InputError, match="damaged or incomplete"):
         unpack(tmp_path, pack(member("a")) + tail)
 
 
 def test_an_archive_that_a_server_compressed_once_more_is_told(tmp_path):
-    with pytest.raises(InputError, match=r"a\.tar\.gz is damaged or cut off"):
+    with pytest.raises(InputError, match=r"a\.tar\.gz is damaged or incomplete"):
         unpack(tmp_path, gzip.compress(pack(member("a"))))
 
 

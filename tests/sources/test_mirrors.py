@@ -81,7 +81,7 @@ def test_the_sums_are_read_anew_each_time(tmp_path, site):
         mirror.sums()
     assert mirror.sums() == {"a": f"sha256 {TWO}"}
     site.files["SHA256SUMS"] = bytes(1_000_001)
-    with pytest.raises(InputError, match=r"^SHA256SUMS: larger than the 1000000 bytes"):
+    with pytest.raises(InputError, match=r"^SHA256SUMS: larger than the limit of 1,000,000 bytes"):
         mirror.sums()
 
 

@@ -67,7 +67,7 @@ def site():
 
 @pytest.fixture
 def fetch(tmp_path, monkeypatch):
-    """Bring the data set from some addresses; ``fetch.target`` and ``fetch.cache`` are the folders used."""
+    """Get the data set from some addresses; ``fetch.target`` and ``fetch.cache`` are the folders used."""
 
     def fetch(*urls: str) -> str:
         files.remove(fetch.target)
@@ -142,7 +142,7 @@ def test_when_all_fail_the_error_is_one_line_with_every_reason_and_the_fix(tmp_p
     assert "\n" not in message
     assert f"{site.url}: {IMAGES}: the server answered 404 Not Found; {absent}: " in message
     assert message.endswith("set data.oxford_pet.urls to [file:///that/folder]")
-    assert capsys.readouterr().out.splitlines()[-1].endswith("; no address is left")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("; no more addresses")
     assert files_below(fetch.target) == []
 
 
@@ -271,7 +271,7 @@ def test_a_resumed_download_that_is_damaged_is_fetched_again(site, fetch, capsys
     site.files[IMAGES] = pack(member("images/newer.jpg", os.urandom(100)))
     fetch(site.url)
     assert files_below(fetch.target / "images") == ["newer.jpg"]
-    assert "parts of it are of an earlier download: downloading all of it again" in capsys.readouterr().out
+    assert "part of it is from an earlier download, so all of it is downloaded again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

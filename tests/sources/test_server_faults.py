@@ -132,7 +132,7 @@ def test_an_endless_body_is_broken_off_and_not_kept(site, get, pieces):
     site.raw = [
         (sent.append(len(piece)) or piece for piece in itertools.chain(pieces, itertools.repeat(pieces[-1], 200)))
     ]
-    with pytest.raises(InputError, match="larger than the 5120000 bytes"):
+    with pytest.raises(InputError, match="larger than the limit of 5,120,000 bytes"):
         get()
     assert list(get.path.parent.iterdir()) == []
     assert len(sent) < 200

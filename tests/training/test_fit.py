@@ -124,7 +124,7 @@ def test_it_may_be_interrupted_again_and_again(project, undisturbed, monkeypatch
 
 def test_the_lines_say_where_it_was_interrupted_and_where_it_resumes(project, monkeypatch, capsys):
     line = interrupted_at(STEPS + VALID_STEPS + 1 + 2, "unet", monkeypatch)  # one picture for the log after the first
-    assert line.startswith("ended by SIGTERM in epoch 2 after 2 steps, and its state is saved; run the same command")
+    assert line.startswith("ended by SIGTERM in epoch 2 after 2 steps; its state is saved; run the same command")
     capsys.readouterr()
     launch.train("unet", params())
     first, *epochs = capsys.readouterr().out.splitlines()
@@ -321,7 +321,7 @@ def test_a_signal_while_the_result_is_written_keeps_the_state_until_the_next_run
         stop.number = SIGTERM
         return write(*arguments)
 
-    with monkeypatch.context() as context, pytest.raises(Interrupted, match="when its result was written"):
+    with monkeypatch.context() as context, pytest.raises(Interrupted, match="after its result was written"):
         context.setattr(run, "_write", writing)
         run.train("unet", params(), torch.device("cpu"), stop=stop)
     assert len(states(project)) == 1
@@ -385,7 +385,7 @@ for limit in map(int, sys.argv[1:]):
 
 @pytest.mark.slow
 def test_a_full_disk_ends_the_training_with_one_line_that_names_the_place(project):
-    """Wherever it is full first: a limit on the size of files stands for the disk."""
+    """Wherever the disk is full first, simulated by a limit on the file size."""
     limits = [100, 3000, 20_000, 60_000]
     command = [sys.executable, "-c", FULL, *map(str, limits)]
     done = subprocess.run(

@@ -118,7 +118,9 @@ def test_bad_input_of_several_processes_is_one_line(project, tmp_path_factory, c
 
 def test_more_processes_than_samples_a_step_are_refused():
     refuse_batch_size(2, 10, World(0, 2))
-    with pytest.raises(InputError, match=r"train\.batch_size: 1 samples a step are fewer than 2 processes; raise"):
+    with pytest.raises(
+        InputError, match=r"train\.batch_size: a batch of 1 samples is too small for 2 processes; raise"
+    ):
         refuse_batch_size(1, 10, World(0, 2))
 
 
@@ -151,7 +153,9 @@ def test_auto_leaves_gpus_idle_that_would_have_no_sample(monkeypatch):
 def test_one_gpu_for_several_processes_is_refused(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(InputError, match=r"runtime\.device: cuda:1 is one GPU for several processes"):
+    with pytest.raises(
+        InputError, match=r"runtime\.device: cuda:1 is one GPU, but there are several processes; set it to auto"
+    ):
         launch.train("unet", small_params(runtime__device="cuda:1"))
 
 
@@ -163,7 +167,9 @@ def test_variables_of_a_cluster_alone_do_not_make_a_member_of_a_group(project, m
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_more_gpus_than_there_are_is_refused(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(InputError, match=rf"runtime\.devices: 3 asked for, but {device} means [12] here"):
+    with pytest.raises(
+        InputError, match=rf"runtime\.devices: 3 requested, [12] available with {device}; set it to auto"
+    ):
         launch.how_many(runtime(device, 3), torch.device(device), 15)
 
 
