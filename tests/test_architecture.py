@@ -1,4 +1,4 @@
-"""The house: each room imports only from rooms below it, and nothing loads what it does not need."""
+"""Layers: each folder imports only from folders below it, and nothing loads what it does not need."""
 
 import ast
 import os
@@ -51,8 +51,8 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_file_has_its_room():
-    strangers = {place(path) for path in SOURCES} - {*ROOMS, "__init__", "__main__"}
-    assert not strangers, f"new in segkit/: {strangers}; add them to ROOMS"
+    unknown = {place(path) for path in SOURCES} - {*ROOMS, "__init__", "__main__"}
+    assert not unknown, f"new in segkit/: {unknown}; add them to ROOMS"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())

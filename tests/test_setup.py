@@ -25,7 +25,7 @@ TARGETS = ["help", "setup", "repro", "test", "lint", "tensorboard", "lock"]
 LINES = (ROOT / "requirements.lock").read_text().splitlines()
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
-# Stands in for the Python of .venv, and notes that pip was asked to install something.
+# A fake Python for .venv, which records that pip was asked to install something.
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
   *" install "*) echo pip >>"$LOG"; exit "${PIP_STATUS:-0}" ;;

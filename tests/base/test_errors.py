@@ -12,7 +12,7 @@ from tests.tiny import many
 @many
 @given(st.text())
 def test_a_message_is_one_printable_line(text):
-    error = InputError(f"a.txt: the name {text} stands twice")
+    error = InputError(f"a.txt: the name {text} is listed twice")
     assert str(error).isprintable() and str(error).startswith("a.txt: the name ")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # as a worker's comes back
 

@@ -1,5 +1,5 @@
-"""A disk that is full at any position of a write: the last good file stays, nothing half is left, and the error says
-where it was. A limit on the size of files stands for the disk; it ends a write at any byte that one likes."""
+"""A disk that is full at any position of a write: the last good file stays, no partial file is left, and the error says
+where it was. A limit on the file size simulates the full disk; it ends a write at any byte."""
 
 import os
 import subprocess

@@ -100,7 +100,7 @@ def open_all(folder: Path) -> None:
     verified(folder, "test/original_masks.zip")
 
 
-def test_what_was_packed_is_read_and_nothing_else_lies_there(processed):
+def test_what_was_packed_is_read_and_nothing_else_is_there(processed):
     open_all(processed)
     assert [row["row"] for row in read_samples(processed, "test")] == [0, 1, 2]
     names = {path.relative_to(processed).as_posix() for path in processed.rglob("*") if path.is_file()}

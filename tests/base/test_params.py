@@ -249,7 +249,7 @@ def test_a_fault_in_the_common_recipe_is_reported_once():
     assert faults(raw) == ["train.patience: missing"]
 
 
-def test_a_fault_in_an_override_is_reported_where_it_stands():
+def test_a_fault_in_an_override_is_reported_with_its_path():
     found = faults(changed({"unet.train": {"lr": -1}, "train.epochs": 0}))
     assert [fault.partition(":")[0] for fault in found] == ["train.epochs", "unet.train.lr"]
 

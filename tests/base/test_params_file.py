@@ -35,7 +35,7 @@ def refused(path) -> str:
     return message
 
 
-def test_keys_that_stand_twice_are_reported_with_everything_else(written):
+def test_duplicate_keys_are_reported_with_everything_else(written):
     text = ROOT.joinpath("params.yaml").read_text() + "seed: 1\ntrain: {lr: -1, lr: -2, epochs: x}\n"
     with pytest.raises(InputError) as caught:
         params.load(written(text))

@@ -88,7 +88,7 @@ def test_a_name_without_a_number_has_no_breed(lists):
 @pytest.mark.parametrize(
     ("trainval", "test"), [("a_1\nb_1\na_1\n", "t_1\n"), ("a_1\nb_1\n", "a_1\n"), ("a_1\nb_1\n", "a_1\na_1\n")]
 )
-def test_a_name_that_stands_twice_is_refused(lists, trainval, test):
+def test_a_duplicate_name_is_refused(lists, trainval, test):
     with pytest.raises(InputError, match=r"1 names are listed more than once .*\(a_1\): a test image must not"):
         read_catalog(lists(trainval, test), 10)
 

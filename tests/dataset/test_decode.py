@@ -1,4 +1,4 @@
-"""Files that are no pictures, or more than that: each refused with its reason, soon, and in little memory."""
+"""Files that are not images, or more than that: each is rejected with its reason, quickly, with little memory."""
 
 import errno
 import io

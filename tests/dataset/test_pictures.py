@@ -1,4 +1,4 @@
-"""Pictures and masks in every disguise that files come in."""
+"""Images and masks in all modes, formats and orientations."""
 
 import numpy as np
 import pytest
@@ -210,9 +210,9 @@ def test_the_reason_says_which_of_the_two_is_at_fault(tmp_path):
 )
 def test_a_trimap_becomes_a_mask_or_is_refused(trimap, border):
     meaning = {1: 1, 2: 0, 3: {"foreground": 1, "background": 0, "ignore": 255}[border]}
-    strange = sorted(set(np.unique(trimap).tolist()) - meaning.keys())
-    if strange:
-        with pytest.raises(UnusableFile, match=rf"values other than 1 \(pet\).*: \[{strange[0]}"):
+    unexpected = sorted(set(np.unique(trimap).tolist()) - meaning.keys())
+    if unexpected:
+        with pytest.raises(UnusableFile, match=rf"values other than 1 \(pet\).*: \[{unexpected[0]}"):
             trimap_to_mask(Image.fromarray(trimap), border)
     elif (trimap == 3).all() and border != "background":
         with pytest.raises(UnusableFile, match="every pixel of the mask is border"):

@@ -38,8 +38,8 @@ def spoil(raw: RawSet) -> dict[str, str]:
     raw.mask(names[2]).unlink()
     Image.new("L", (5, 5), 1).save(raw.mask(names[0]))
     Image.new("L", Image.open(raw.picture(names[19])).size, 7).save(raw.mask(names[19]))
-    strange = "the trimap holds values other than 1 (pet)"
-    reasons = ["the mask is 5x5", "image: the file is empty", "mask: no such file", strange]
+    other_values = "the trimap holds values other than 1 (pet)"
+    reasons = ["the mask is 5x5", "image: the file is empty", "mask: no such file", other_values]
     return dict(zip([names[0], names[1], names[2], names[19]], reasons, strict=True))
 
 

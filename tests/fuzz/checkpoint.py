@@ -1,7 +1,7 @@
 """Any bytes as a checkpoint, in most inputs under a right checksum.
 
 The first byte of an input is a sum of the flags below. The rest is a whole file, or three parts with NUL between
-them: the metadata, the table of tensors, and the tensors' bytes. A part that is empty stands for that of a sound file.
+them: the metadata, the table of tensors, and the tensors' bytes. An empty part is replaced by that of a valid file.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ def _file(content: bytes) -> bytes:
     parts = [*rest.split(b"\0", 2), b"", b""]
     metadata, table, data = _sound()
     metadata = parts[0] or metadata
-    if parts[1]:  # of a name that stands twice the second counts, so a few bytes replace one tensor
+    if parts[1]:  # of a duplicate name the second counts, so a few bytes replace one tensor
         table = parts[1] if flags & OWN_TABLE else table + b"," + parts[1]
     data = parts[2] if flags & OWN_DATA else parts[2] + data[len(parts[2]) :]
     return _sealed(_put_together(metadata, table, data))

@@ -1,6 +1,7 @@
 """Any bytes as the lists of a data set's names, or as SHA256SUMS.
 
-The first byte of an input says which of the two; the byte FF, which stands in no text, parts two lists.
+The first byte of an input says which of the two; the byte FF, which occurs in no UTF-8 text, separates
+two lists.
 """
 
 from pathlib import Path

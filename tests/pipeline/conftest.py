@@ -51,7 +51,7 @@ def reproduction(tmp_path_factory: pytest.TempPathFactory, _tree: Workspace) -> 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    # A blank in the path, since people have such folders.
+    # A space in the path, because such folders exist.
     root, printed = shared / "reproduced" / "a clone", shared / "reproduced.json"
     with FileLock(shared / "reproduced.lock"):
         if not printed.exists():

@@ -1,4 +1,4 @@
-"""Every ``-S`` that the documentation shows can be typed as it stands."""
+"""Every ``-S`` in the documentation works as printed."""
 
 import re
 import shutil

@@ -36,7 +36,7 @@ def lab(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Work
 
 
 def experiment(lab: Workspace, name: str, setting: str) -> Experiment:
-    """Run one in the workspace, on top of what lies there."""
+    """Run one in the workspace, on top of its present state."""
     output = lab.dvc("exp", "run", "--name", name, "--set-param", setting).stdout
     return Experiment(
         stages_run(output),

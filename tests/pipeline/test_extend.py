@@ -1,4 +1,4 @@
-"""docs/how-to/extend.md, followed to the letter."""
+"""The steps of docs/how-to/extend.md, executed as written."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_the_block_of_a_stage_is_short():
     assert len(block.strip().splitlines()) <= 15
 
 
-def test_the_page_works_to_the_letter(private: Workspace):
+def test_the_page_works_as_written(private: Workspace):
     """All additions at once, in the order of the page; before they are used, they change no result."""
     checkpoint = private.root / "models/unet.safetensors"
     before = checkpoint.read_bytes()

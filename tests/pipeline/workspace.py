@@ -147,7 +147,7 @@ def _files() -> list[Path]:
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listing.returncode == 0:
         return [Path(name) for name in listing.stdout.split("\0") if name]
-    # A downloaded archive is no git repository; then what the pipeline needs is known by name.
+    # A downloaded archive is not a git repository; the required files are then known by name.
     folders = ("segkit", "stages", "tests", "tools", ".dvc")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
     found = [path for path in found if path.relative_to(ROOT).parts[:2] not in {(".dvc", "cache"), (".dvc", "tmp")}]
