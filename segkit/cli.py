@@ -61,7 +61,7 @@ def _bench(options: argparse.Namespace) -> None:
 
 def _file(text: str) -> Path:
     path = Path(text)
-    if not path.name or path.is_dir():
+    if not path.name or path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"not a file to write: {text!r}")
     return path
 

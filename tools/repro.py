@@ -18,19 +18,20 @@ def remove_unreadable_locks(tmp: Path) -> None:
     beside the file.
     """
     for record in (tmp / "rwlock", tmp / "exps/rwlock"):
-        if not record.exists():
+        if not record.is_file():
             continue
         try:
             guard = zc.lockfile.LockFile(f"{record}.lock")
         except zc.lockfile.LockError:
             continue  # a running DVC writes it
         try:
-            json.loads(record.read_bytes())
+            readable = isinstance(json.loads(record.read_bytes()), dict)
         except ValueError:
+            readable = False
+        if not readable:
             record.unlink()
             print(f"Removed {record}, which a killed DVC or a full disk left unreadable", flush=True)
-        finally:
-            guard.close()
+        guard.close()
 
 
 def use_no_git() -> None:

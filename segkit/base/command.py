@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from segkit.base import interrupts
@@ -30,7 +30,8 @@ def run_command(name: str, work: Callable[[], object]) -> int:
             line = _explain(error)
             if line is None or os.environ.get("SEGKIT_DEBUG") == "1":
                 raise
-            print(f"{name}: {line}", file=sys.stderr)
+            with suppress(OSError):
+                print(f"{name}: {line}", file=sys.stderr)
             return 2
     return 0
 
@@ -40,7 +41,8 @@ def _explain(error: Exception) -> str | None:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError):
-        what = f"{brief(error.filename, 300)}: {error.strerror}" if error.filename and error.strerror else error
+        place = error.filename2 or error.filename  # the second is where a copy goes
+        what = f"{brief(place, 300)}: {error.strerror}" if place and error.strerror else error
         return f"{brief(what, 500)}; free space there or fix its permissions, then run the same command again"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in ("segkit", "stages"):
         return (
@@ -90,5 +92,6 @@ class _Unbreakable:
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
             if not isinstance(error, BrokenPipeError):
+                error.filename = error.filename or "standard output"
                 raise
             return None

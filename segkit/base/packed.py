@@ -92,7 +92,11 @@ def read_summary(processed: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path} is missing; {FIX}")
     summary = read_json(path)
-    if not isinstance(summary, dict) or summary.pop("sha256", None) != summary_digest(summary):
+    if (
+        not isinstance(summary, dict)
+        or summary.pop("sha256", None) != summary_digest(summary)
+        or "files" not in summary
+    ):
         raise InputError(f"{path} is damaged, or from another version of segkit; {FIX}")
     return summary
 

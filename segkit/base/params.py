@@ -7,12 +7,14 @@ Networks, sources, loss terms, learning-rate schedules, optimizers and random tr
 key, or one of the values that it allows, is the name of a module or function.
 """
 
+import re
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     PlainValidator,
     ValidationInfo,
@@ -24,6 +26,11 @@ from pydantic import (
 from segkit.base.errors import InputError, brief
 from segkit.base.validation import FROM_LIST, MAX_FAULTS, Section, Size, Text, require, validate
 from segkit.base.yaml_file import read_yaml
+
+
+def _device(name: str) -> str:
+    valid = re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", name)
+    return require(valid, name, f"must be auto, cpu, mps, cuda or cuda:N, not {brief(repr(name))}")
 
 
 def _devices(value: object) -> object:
@@ -192,7 +199,7 @@ class Evaluate(Section):
 class Runtime(Section):
     """``runtime``: settings that change no result beyond rounding; no stage depends on them."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+    device: Annotated[str, AfterValidator(_device)]
     devices: Annotated[int | Literal["auto"], PlainValidator(_devices)]
     workers: Annotated[int, Field(ge=0, le=1024)]
     save_every_seconds: Annotated[float, Field(gt=0, le=1e9)]

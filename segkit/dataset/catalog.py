@@ -78,7 +78,8 @@ def _names(path: Path, whole_lines: bool) -> list[str]:
             raise OSError(f"larger than {LARGEST_LIST:,} bytes")
         lines = path.read_text(encoding="utf-8" if whole_lines else "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); run 'dvc repro download' again") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}); run 'dvc repro download' again") from None
     if whole_lines:
         names = lines
     else:

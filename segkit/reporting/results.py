@@ -40,7 +40,7 @@ def results(metrics: Path = Path("metrics")) -> str:
 
     Raises InputError if no model has been evaluated, or the scores are damaged.
     """
-    found = {name: read_json(path) for name in MODEL_NAMES if (path := metrics / "scores" / f"{name}.json").is_file()}
+    found = {name: read_json(path) for name in MODEL_NAMES if (path := metrics / "scores" / f"{name}.json").exists()}
     if not found:
         raise InputError(f"no {metrics}/scores/*.json here; run 'make repro' from the repository's root")
     lines = [

@@ -36,7 +36,7 @@ def download(url: str, path: Path, *, checksum: str | None, max_bytes: int) -> b
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     address, auth = urldefragauth(url), get_auth_from_url(url)
-    if path.exists() and _origin(path)[0] == (checksum or address):
+    if checksum and path.exists() and _origin(path)[0] == checksum:
         return True
     signal.signal(signal.SIGALRM, _too_slow)
     signal.setitimer(signal.ITIMER_REAL, GRACE + max_bytes / SLOWEST)

@@ -24,7 +24,12 @@ class Mirror:
                 self._folder = main_checkout() / Path(address).expanduser()
             elif parts.scheme == "file" and parts.netloc in ("", "localhost"):
                 self._folder = Path(url2pathname(parts.path))
-            elif parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            elif (
+                parts.scheme in ("http", "https")
+                and parts.hostname
+                and parts.port != 0
+                and not (parts.query or parts.fragment)
+            ):
                 self.host = parts.hostname
             else:
                 raise ValueError

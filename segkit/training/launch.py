@@ -18,10 +18,11 @@ from segkit.base import interrupts
 from segkit.base.command import run_command
 from segkit.base.errors import InputError
 from segkit.base.interrupts import Interrupted
-from segkit.base.params import Params, Runtime, refuse_edited
+from segkit.base.params import Params, Runtime, recipe_key, refuse_edited
 from segkit.base.workspace import cores
 from segkit.models.device import choose_device
 from segkit.training import run
+from segkit.training.distributed import World
 from segkit.training.run import Trained
 
 SILENT_SECONDS = 20
@@ -63,6 +64,8 @@ def _train(name: str, params: Params) -> Trained:
         return _train_as_rank(name, params, _torchrun_group)
     device = choose_device(params.runtime.device)
     count = how_many(params.runtime, device, getattr(params, name).train.batch_size)
+    batch_size = getattr(params, name).train.batch_size
+    run.refuse_batch_size(batch_size, batch_size, World(0, count), recipe_key(params, name, "batch_size"))
     if count > 1:
         return _spawn(name, params, count)
     with interrupts.deferred() as stop:
@@ -87,7 +90,7 @@ def _spawn(name: str, params: Params, count: int) -> Trained:
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     results = processes.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as folder, interrupts.deferred(patient=True) as stop:
-        arguments = (count, f"file://{Path(folder) / 'store'}", name, params, results)
+        arguments = (os.getpid(), count, f"file://{Path(folder) / 'store'}", name, params, results)
         ranks = processes.spawn(_rank, arguments, nprocs=count, join=False)
         try:
             while not ranks.join(timeout=0.2):
@@ -106,7 +109,9 @@ def _spawn(name: str, params: Params, count: int) -> Trained:
     return results.get()
 
 
-def _rank(rank: int, count: int, store: str, name: str, params: Params, results: Any) -> None:
+def _rank(rank: int, parent: int, count: int, store: str, name: str, params: Params, results: Any) -> None:
+    if os.getppid() != parent:  # it was killed before torch asked to be told of that
+        sys.exit(1)
     os.environ["LOCAL_RANK"] = str(rank)
     if params.runtime.device in ("auto", "cpu"):
         torch.set_num_threads(max(1, cores() // count))

@@ -106,8 +106,9 @@ class Saver:
 
     def due(self) -> bool:
         """Whether ``seconds`` have passed since the last save, and that one is written."""
-        idle = self._running is None or self._running.done()
-        return idle and time.monotonic() - self._last >= self._seconds
+        if self._running and self._running.done():
+            self.wait()  # a failure is raised soon, not at the next save
+        return self._running is None and time.monotonic() - self._last >= self._seconds
 
     def save(self, state: dict[str, Any]) -> None:
         """Copy ``state`` and write it in the background; raises OSError if the previous save failed."""

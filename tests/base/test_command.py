@@ -86,6 +86,11 @@ def test_a_full_or_forbidden_disk_is_2_and_says_where(capsys):
     assert second.startswith("x: no space; ")
 
 
+def test_a_full_disk_while_copying_names_the_copy(capsys):
+    assert run_command("x", raising(OSError(28, "No space left on device", "source.png", None, "target.png"))) == 2
+    assert capsys.readouterr().err.startswith("x: target.png: No space left on device; ")
+
+
 def test_a_device_without_memory_is_2_and_says_what_to_lower(capsys):
     assert run_command("x", raising(torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"))) == 2
     line = capsys.readouterr().err

@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segkit.base.errors import InputError
-from segkit.base.packed import BACKGROUND, FOREGROUND, IGNORED, Rows, open_split, read_samples, read_summary, verified
+from segkit.base.packed import (
+    BACKGROUND,
+    FOREGROUND,
+    IGNORED,
+    Rows,
+    open_split,
+    read_samples,
+    read_summary,
+    summary_digest,
+    verified,
+)
 from tests.tiny import few, make_project, many
 
 
@@ -143,6 +153,14 @@ def test_what_is_not_a_file_is_refused_and_not_waited_for(processed, tmp_path, n
     instead(folder / name)
     with pytest.raises(InputError, match=rf"{name} is missing"):
         open_all(folder)
+
+
+def test_a_summary_of_another_version_is_refused(processed, tmp_path):
+    summary = read_summary(processed)
+    del summary["files"]
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"sha256": summary_digest(summary)}))
+    with pytest.raises(InputError, match="from another version of segkit"):
+        open_all(tmp_path)
 
 
 def test_files_of_two_runs_are_not_mixed(processed, tmp_path):

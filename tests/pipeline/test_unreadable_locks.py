@@ -12,7 +12,7 @@ from tools.repro import remove_unreadable_locks
 READABLE = '{"write": {}, "read": {}}'
 
 
-@pytest.mark.parametrize("content", ["", '{"read": {"/a": [{"pid": 1', "\0" * 40])
+@pytest.mark.parametrize("content", ["", '{"read": {"/a": [{"pid": 1', "\0" * 40, "[]"])
 @pytest.mark.parametrize("name", ["rwlock", "exps/rwlock"])
 def test_an_unreadable_record_is_removed_with_one_line(
     tmp_path: Path, name: str, content: str, capsys: pytest.CaptureFixture[str]

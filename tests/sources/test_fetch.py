@@ -25,12 +25,15 @@ def broken(site, get, size: int = 1000) -> None:
     site.conditions.clear()
 
 
-def test_a_whole_file_comes_in_one_request_and_is_not_fetched_again(site, get):
-    assert get() is False
+def test_a_whole_file_comes_in_one_request_and_with_a_checksum_is_not_fetched_again(site, get):
+    assert get("sha256 1") is False
     assert get.path.read_bytes() == BODY
     assert names(get.path.parent) == ["f.gz", "f.gz.from"]
-    assert get() is True
+    assert get("sha256 1") is True
     assert site.asked == [("f.gz", None)]
+    site.files["f.gz"] = b"newer"
+    assert get() is False  # without a checksum nothing would tell the two apart
+    assert get.path.read_bytes() == b"newer"
 
 
 def test_a_dropped_connection_is_resumed(site, get):

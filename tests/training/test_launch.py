@@ -124,6 +124,18 @@ def test_more_processes_than_samples_a_step_are_refused():
         refuse_batch_size(1, 10, World(0, 2))
 
 
+def test_more_processes_than_samples_in_a_batch_are_refused_before_any_starts(project):
+    """1,024 of them took 24 GB."""
+    with pytest.raises(InputError, match=r"train\.batch_size: .* 1024 processes; raise it, or lower runtime\.devices"):
+        launch.train("unet", small_params(runtime__devices=1024))
+
+
+def test_a_rank_whose_parent_is_gone_does_not_train():
+    """Else it would train to the end without the lock of the stage."""
+    with pytest.raises(SystemExit):
+        launch._rank(0, os.getppid() + 1, 2, "file:///nowhere", "unet", small_params(), None)
+
+
 def runtime(device: str, devices: int | str) -> Runtime:
     return small_params(runtime__device=device, runtime__devices=devices).runtime
 
