@@ -24,12 +24,7 @@ class Mirror:
                 self._folder = main_checkout() / Path(address).expanduser()
             elif parts.scheme == "file" and parts.netloc in ("", "localhost"):
                 self._folder = Path(url2pathname(parts.path))
-            elif (
-                parts.scheme in ("http", "https")
-                and parts.hostname
-                and parts.port != 0
-                and not (parts.query or parts.fragment)
-            ):
+            elif parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts[3] + parts[4]:
                 self.host = parts.hostname
             else:
                 raise ValueError
