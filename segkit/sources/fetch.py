@@ -1,7 +1,6 @@
 """Download one file over HTTP: atomic, resumable, with limits on size and time.
 
-``NAME.part`` holds the bytes so far, ``NAME.from`` three lines: the file's identity, the address that sent the bytes,
-and the validator (``ETag`` or ``Last-Modified``) that came with them.
+``NAME.part`` holds the bytes so far; ``NAME.from`` the identity, the address and the ETag or date they came with.
 """
 
 import os
@@ -18,8 +17,7 @@ from urllib3.util import Retry
 from segkit.base import progress
 from segkit.base.errors import InputError, brief
 
-ATTEMPTS = 3  # to get a whole body
-TIMEOUT = 30.0  # seconds to connect, and between two chunks of a response
+ATTEMPTS, TIMEOUT = 3, 30.0  # for a whole body; seconds to connect and between two pieces of an answer
 GRACE, SLOWEST = 120.0, 100_000  # seconds and bytes per second: a download may take GRACE + max_bytes / SLOWEST
 RETRIES = Retry(2, other=0, backoff_factor=1, status_forcelist=[429, *range(500, 600)], retry_after_max=30)
 
@@ -31,13 +29,15 @@ class NotFound(InputError):
 def download(url: str, path: Path, *, checksum: str | None, max_bytes: int) -> bool:
     """Download ``url`` (http or https, perhaps with user name and password) to ``path``; in the main thread only.
 
-    Returns whether bytes of an earlier call were reused: those of the same ``checksum``, of the same address if it is
-    None. If such a file fails its check, download it again. Raises NotFound, InputError, or OSError of a disk.
+    Returns whether earlier bytes of the same ``checksum`` (or else address) were reused: if they then fail their check,
+    download again. Raises NotFound, InputError, or OSError of a disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     address, auth = urldefragauth(url), get_auth_from_url(url)
-    if checksum and path.exists() and _origin(path)[0] == checksum:
-        return True
+    if path.exists() and _origin(path)[0] == (checksum or address):
+        if checksum:
+            return True
+        os.replace(path, _beside(path, "part"))  # the server tells by If-Range whether it is still the same file
     signal.signal(signal.SIGALRM, _too_slow)
     signal.setitimer(signal.ITIMER_REAL, GRACE + max_bytes / SLOWEST)
     try:

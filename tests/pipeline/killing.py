@@ -218,9 +218,11 @@ def disturb(workspace: Workspace, job: Job, kills: int, chance: random.Random) -
 
 
 def leftovers(root: Path) -> list[str]:
-    """Files that a finished stage must not leave: partial ones, states of finished trainings, locks."""
+    """Files that a finished stage must not leave: partial ones and states of finished trainings."""
     places = (*root.rglob("*.partial*"), *(root / ".segkit").rglob("*"))
-    return sorted(path.relative_to(root).as_posix() for path in places if path.is_file())
+    return sorted(
+        path.relative_to(root).as_posix() for path in places if path.is_file() and path.parent.name != "locks"
+    )
 
 
 def main() -> int:

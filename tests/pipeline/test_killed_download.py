@@ -68,7 +68,8 @@ def test_killed_in_an_archive_only_the_rest_is_fetched(workspace: Workspace, sit
     site.asked.clear()
 
     workspace.stage("download", check=True)
-    assert site.asked == [("SHA256SUMS", None), (IMAGES, f"bytes={kept}-")]
+    whole = len(site.files[ANNOTATIONS])
+    assert site.asked == [("SHA256SUMS", None), (ANNOTATIONS, f"bytes={whole}-"), (IMAGES, f"bytes={kept}-")]
     assert content(workspace) == EXPECTED
     assert names(part.parent) == set()
 
@@ -82,6 +83,7 @@ def test_killed_while_unpacking_nothing_half_done_stays(workspace: Workspace, si
     site.asked.clear()
 
     workspace.stage("download", check=True)
-    assert site.asked == [("SHA256SUMS", None)]
+    ends = [(name, f"bytes={len(site.files[name])}-") for name in (ANNOTATIONS, IMAGES)]
+    assert site.asked == [("SHA256SUMS", None), *ends]
     assert content(workspace) == EXPECTED
     assert ".raw.partial" not in names(data) and names(workspace.root / ".segkit/downloads") == set()

@@ -39,10 +39,10 @@ def test_every_stage_refuses_an_unknown_parameter_before_any_work(tree: Workspac
     [
         ({"augment.type": "flip", "augment.n_aug": 3}, ["augment.n_aug", "at most 2"]),
         ({"train.lr": "fast"}, ["train.lr", "number", "'fast'"]),
-        ({"train.epochs": 0}, ["train.epochs", "at least 1"]),
+        ({"train.epochs": 0}, ["train.epochs", "greater than or equal to 1"]),
         ({"preprocess.border": "foregroud"}, ["preprocess.border", "did you mean foreground?"]),
         ({"unet.train": {"lrr": 1}}, ["unet.train.lrr", "train.lr?"]),
-        ({"runtime.device": 0}, ["runtime.device", "text"]),
+        ({"runtime.device": 0}, ["runtime.device", "string"]),
         ({"data.source": "folder"}, ["data.folder", "images and masks"]),
         (
             {"train.lrr": 1, "train.lr": -1, "unet.width": 0.5, "augment.typ": "flip", "seed": "x"},

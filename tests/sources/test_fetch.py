@@ -31,9 +31,16 @@ def test_a_whole_file_comes_in_one_request_and_with_a_checksum_is_not_fetched_ag
     assert names(get.path.parent) == ["f.gz", "f.gz.from"]
     assert get("sha256 1") is True
     assert site.asked == [("f.gz", None)]
-    site.files["f.gz"] = b"newer"
-    assert get() is False  # without a checksum nothing would tell the two apart
-    assert get.path.read_bytes() == b"newer"
+
+
+def test_a_whole_file_without_a_checksum_is_asked_for_again_by_its_validator(site, get):
+    site.validators = {"ETag": '"1"'}
+    get()
+    assert get() is True
+    assert site.asked == [("f.gz", None), ("f.gz", f"bytes={len(BODY)}-")]
+    site.files["f.gz"], site.validators = BODY[::-1], {"ETag": '"2"'}
+    assert get() is False
+    assert get.path.read_bytes() == BODY[::-1]
 
 
 def test_a_dropped_connection_is_resumed(site, get):
