@@ -77,9 +77,10 @@ def test_one_that_looks_whether_it_is_held_turns_nobody_away(tmp_path):
     thread.start()
     try:
         looking.wait()
-        for _ in range(200):
+        for number in range(200):
             with hold(tmp_path / "lock", "it"):
-                pass
+                entered = number + 1
+        assert entered == 200
     finally:
         done.set()
         thread.join()
