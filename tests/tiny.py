@@ -15,7 +15,7 @@ from torch import nn
 
 from segkit.augment.plan import make_plan, write_plan
 from segkit.base import params
-from segkit.base.params import Augment, Combine, Loss, Params, Preprocess
+from segkit.base.params import Augment, Combine, Folder, FolderSplit, Loss, Params, Preprocess
 from segkit.dataset.preprocess import preprocess
 from segkit.training.loop import Engine
 from segkit.training.losses import WeightedLoss
@@ -86,14 +86,30 @@ def small_params(**changes: Any) -> Params:
 def options(size: tuple[int, int] = (32, 32), **changes: Any) -> Preprocess:
     """The ``preprocess`` section."""
     defaults = {
+        "resize": "stretch",
         "normalize": "image",
         "border": "foreground",
         "valid_every": 10,
         "on_bad": "fail",
         "on_empty": "fail",
+        "on_suspect": "fail",
         "on_duplicate": "report",
     }
     return Preprocess(size=size, **defaults | changes)
+
+
+def own_folder(images: Path, masks: Path, **changes: Any) -> Folder:
+    """The ``data.folder`` section."""
+    defaults = {
+        "match": "auto",
+        "split": FolderSplit(test=0.2, valid=0.1),
+        "group": "",
+        "pages": "first",
+        "foreground": "auto",
+        "ignore": (),
+        "range": "auto",
+    }
+    return Folder(images=str(images), masks=str(masks), **defaults | changes)
 
 
 COMBINE = Combine(flip=0.5, rotation=10.0, shift=0.03, light=0.2, light_probability=0.5)

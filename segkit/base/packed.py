@@ -24,7 +24,14 @@ BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255  # values of a packed mask
 ORIGINAL_MASKS = "original_masks.zip"
 
 FIX = "run 'dvc repro' or 'dvc pull'; if that does not help, see docs/how-to/troubleshooting.md"
-SAMPLE_COLUMNS = ("split", "row", "name", "group", "width", "height")
+# One line per row. The row shows the box top, left, bottom, right of an image of width x height pixels, in its own
+# upper left content_height x content_width pixels; the rest is padding, which is ignored in the mask. An image that
+# was cut into windows has several rows, one after another.
+SAMPLE_COLUMNS = (
+    *("split", "row", "name", "group", "width", "height"),
+    *("top", "left", "bottom", "right", "content_height", "content_width"),
+)
+NUMBERS = frozenset(SAMPLE_COLUMNS) - {"split", "name", "group"}
 
 
 class Rows:
@@ -78,12 +85,12 @@ def open_split(processed: Path, split: str) -> Split:
 
 
 def read_samples(processed: Path, split: str) -> list[dict[str, Any]]:
-    """The rows of ``samples.csv`` of one split, in row order; ``row``, ``width``, ``height`` as int.
+    """The rows of ``samples.csv`` of one split, in row order, numbers as int.
 
     Raises InputError if the file is missing or not the one that was packed.
     """
     rows = [row for row in csv_rows(verified(processed, "samples.csv")) if row["split"] == split]
-    return [row | {key: int(row[key]) for key in ("row", "width", "height")} for row in rows]
+    return [row | {key: int(row[key]) for key in NUMBERS} for row in rows]
 
 
 def read_summary(processed: Path) -> dict[str, Any]:

@@ -7,46 +7,38 @@ Networks, sources, loss terms, learning-rate schedules, optimizers and random tr
 key, or one of the values that it allows, is the name of a module or function.
 """
 
-import re
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    create_model,
-    field_validator,
-    model_validator,
+from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
+
+from segkit.base.errors import InputError
+from segkit.base.overrides import is_inherited, with_overrides
+from segkit.base.validation import FROM_LIST, MAX_FAULTS, Section, require, validate
+from segkit.base.values import (
+    Border,
+    Device,
+    Devices,
+    Foreground,
+    GroupPattern,
+    MaskValues,
+    MatchPattern,
+    Normalization,
+    PositiveInt,
+    Probability,
+    Range,
+    Seed,
+    Share,
+    ShareOrList,
+    Size,
+    Text,
+    Threshold,
+    Weight,
+    Width,
 )
-
-from segkit.base.errors import InputError, brief
-from segkit.base.validation import FROM_LIST, MAX_FAULTS, Section, Size, Text, require, validate
 from segkit.base.yaml_file import read_yaml
-
-
-def _device(name: str) -> str:
-    valid = re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", name)
-    return require(valid, name, f"must be auto, cpu, mps, cuda or cuda:N, not {brief(repr(name))}")
-
-
-def _devices(value: object) -> object:
-    valid = value == "auto" or (type(value) is int and 1 <= value <= 1024)
-    return require(valid, value, f"must be auto or a whole number from 1 to 1024, not {brief(repr(value))}")
-
-
-PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Width = Annotated[int, Field(ge=1, le=1024)]
-Share = Annotated[float, Field(gt=0, le=0.9)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0, le=1000)]
-Threshold = Annotated[float, Field(gt=0, le=1)]
-Normalization = Literal["image", "dataset", "imagenet"]
-Border = Literal["foreground", "background", "ignore"]
 
 
 class Synthetic(Section):
@@ -69,12 +61,36 @@ class OxfordPet(Section):
     urls: Annotated[tuple[Text, ...], FROM_LIST]
 
 
+class FolderSplit(Section):
+    """``data.folder.split``: fractions of the images, or files in the folder of images that list names."""
+
+    test: ShareOrList
+    valid: ShareOrList
+
+    @field_validator("valid")
+    @classmethod
+    def _leaves_a_training_set(cls, value: float | str, info: ValidationInfo) -> float | str:
+        shares = [share for share in (info.data.get("test"), value) if not isinstance(share, str | None)]
+        return require(sum(shares) <= 0.9, value, "test and valid together must be at most 0.9; lower one of them")
+
+
 class Folder(Section):
-    """``data.folder``: a folder of images and a folder of masks whose names match without the extension."""
+    """``data.folder``: a folder of images and a folder of masks, how they match and how they are read.
+
+    ``match``: ``auto`` or a pattern. ``group``: a regular expression whose group names the patient, the stack, or
+    whatever must stay within one split. ``foreground``, ``ignore``: values of masks. ``range``: values of images that
+    become black and white, for images of more than 8 bits.
+    """
 
     images: Text
     masks: Text
-    test_share: Share
+    match: MatchPattern
+    split: FolderSplit
+    group: GroupPattern
+    pages: Literal["first", "all"]
+    foreground: Foreground
+    ignore: MaskValues
+    range: Range
 
 
 class Data(Section):
@@ -100,15 +116,18 @@ class Data(Section):
 
 
 class Preprocess(Section):
-    """``preprocess``: network input size, what the trimap's border becomes, what to do with files that cannot be used,
-    masks without foreground, and images that are in two splits."""
+    """``preprocess``: network input size, how images are brought to it, what the trimap's border becomes, what to do
+    with files that cannot be used, masks without foreground, masks that look reversed, and images that are in two
+    splits."""
 
     size: Size
+    resize: Literal["stretch", "fit", "tile"]
     normalize: Normalization
     border: Border
     valid_every: Annotated[int, Field(ge=2, le=1000)]
     on_bad: Literal["fail", "skip"]
     on_empty: Literal["fail", "skip", "keep"]
+    on_suspect: Literal["fail", "report"]
     on_duplicate: Literal["report", "skip", "fail"]
 
 
@@ -199,8 +218,8 @@ class Evaluate(Section):
 class Runtime(Section):
     """``runtime``: settings that change no result beyond rounding; no stage depends on them."""
 
-    device: Annotated[str, AfterValidator(_device)]
-    devices: Annotated[int | Literal["auto"], PlainValidator(_devices)]
+    device: Device
+    devices: Devices
     workers: Annotated[int, Field(ge=0, le=1024)]
     save_every_seconds: Annotated[float, Field(gt=0, le=1e9)]
 
@@ -243,43 +262,14 @@ def parse(raw: Any, where: str = "params.yaml", faults: Sequence[str] = ()) -> P
     more = [f"and {len(faults) - MAX_FAULTS:,} more duplicate keys"] if len(faults) > MAX_FAULTS else []
     params, faults = None, [*faults[:MAX_FAULTS], *more]
     try:
-        params = validate(Params, _with_overrides(raw), lambda location: _is_inherited(location, raw))
+        params = validate(
+            Params, with_overrides(raw, MODEL_NAMES), lambda location: is_inherited(location, raw, MODEL_NAMES)
+        )
     except ValueError as error:
         faults.append(str(error))
     if faults:
         raise InputError(f"{where}: {'; '.join(faults)}")
     return params
-
-
-def _with_overrides(raw: Any) -> Any:
-    """Each network's ``train`` merged over the common recipe, so that the network's own keys win."""
-    if not isinstance(raw, dict):
-        return raw
-    common = raw.get("train") if isinstance(raw.get("train"), dict) else {}
-    merged = {
-        name: model | {"train": _merged(common, model.get("train") or {})}
-        for name in MODEL_NAMES
-        if isinstance(model := raw.get(name), dict) and isinstance(model.get("train"), dict | None)
-    }
-    return raw | merged
-
-
-def _merged(common: dict, own: dict) -> dict:
-    """``common`` with the keys of ``own``, section by section."""
-    both = {key for key in common.keys() & own.keys() if isinstance(common[key], dict) and isinstance(own[key], dict)}
-    return common | own | {key: _merged(common[key], own[key]) for key in both}
-
-
-def _is_inherited(location: tuple, raw: Any) -> bool:
-    """Whether a fault below MODEL.train is in the common recipe, which is reported as well, and not in its own keys."""
-    if len(location) < 3 or location[0] not in MODEL_NAMES or location[1] != "train":
-        return False
-    own, keys = raw[location[0]].get("train") or {}, list(location[2:])
-    while keys and isinstance(own, dict):
-        if keys[0] not in own:
-            return True
-        own = own[keys.pop(0)]
-    return False
 
 
 def recipe_key(params: Params, model: str, key: str) -> str:

@@ -1,11 +1,10 @@
 """Check nested values from outside against pydantic models, and describe in plain words what is wrong with them."""
 
 import difflib
-import re
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from segkit.base.errors import brief
 
@@ -22,21 +21,6 @@ def require(holds: object, value: T, fault: str) -> T:
     return value
 
 
-def _one_line(text: str) -> str:
-    """Reject control characters, which no path, URL or name needs."""
-    fault = f"must be one line without control characters, not {brief(repr(text))}"
-    return require(not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", text), text, fault)
-
-
-def _size(value: object) -> tuple[int, int]:
-    """Height and width in pixels, written as one int or as both."""
-    sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    valid = len(sides) == 2 and all(type(side) is int and 16 <= side <= 8192 for side in sides)
-    return require(valid, sides, f"must be an int from 16 to 8192 or [height, width], not {brief(repr(value))}")
-
-
-Text = Annotated[str, AfterValidator(_one_line)]
-Size = Annotated[tuple[int, int], PlainValidator(_size)]
 FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # YAML has no tuples
 
 

@@ -30,6 +30,11 @@ def kept() -> Path:
     return main_checkout() / ".segkit"
 
 
+def user_path(text: str) -> Path:
+    """A path that a user wrote in params.yaml: ``~`` is expanded, and a relative one is below the main checkout."""
+    return main_checkout() / Path(text).expanduser()
+
+
 def run_folder(model: str) -> Path:
     """TensorBoard logs and timings of one training: ``runs/EXPERIMENT/MODEL``, or ``runs/workspace/MODEL``."""
     return main_checkout() / "runs" / (os.environ.get("DVC_EXP_NAME") or "workspace") / model

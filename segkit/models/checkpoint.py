@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from segkit.base.errors import InputError, brief
 from segkit.base.files import atomic_write
-from segkit.base.params import MODEL_NAMES, NETWORKS, Border, Threshold
+from segkit.base.params import MODEL_NAMES, NETWORKS
 from segkit.base.validation import FROM_LIST, Section, validate
+from segkit.base.values import Border, Threshold
 from segkit.models import build
 from segkit.models.blocks import load_weights
 from segkit.models.normalize import Normalizer

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from segkit.base.params import Normalization
+from segkit.base.values import Normalization
 
 MIN_STD = 1 / 255
 

@@ -7,8 +7,9 @@ from pydantic import ConfigDict
 
 from segkit.base.errors import InputError
 from segkit.base.files import read_json
-from segkit.base.params import MODEL_NAMES, PositiveInt, Probability
+from segkit.base.params import MODEL_NAMES
 from segkit.base.validation import Section, validate
+from segkit.base.values import PositiveInt, Probability
 
 COLUMNS = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "pixel_accuracy": "accuracy"}
 ROWS = {"valid": "validation", "test": "test", "test_original": "test, original size"}

@@ -1,0 +1,35 @@
+"""The keys of MODEL.train in params.yaml override those of train, for that model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def with_overrides(raw: Any, models: Sequence[str]) -> Any:
+    """Each network's ``train`` merged over the common recipe, so that the network's own keys win."""
+    if not isinstance(raw, dict):
+        return raw
+    common = raw.get("train") if isinstance(raw.get("train"), dict) else {}
+    merged = {
+        name: model | {"train": _merged(common, model.get("train") or {})}
+        for name in models
+        if isinstance(model := raw.get(name), dict) and isinstance(model.get("train"), dict | None)
+    }
+    return raw | merged
+
+
+def _merged(common: dict, own: dict) -> dict:
+    """``common`` with the keys of ``own``, section by section."""
+    both = {key for key in common.keys() & own.keys() if isinstance(common[key], dict) and isinstance(own[key], dict)}
+    return common | own | {key: _merged(common[key], own[key]) for key in both}
+
+
+def is_inherited(location: tuple, raw: Any, models: Sequence[str]) -> bool:
+    """Whether a fault below MODEL.train is in the common recipe, which is reported as well, and not in its own keys."""
+    if len(location) < 3 or location[0] not in models or location[1] != "train":
+        return False
+    own, keys = raw[location[0]].get("train") or {}, list(location[2:])
+    while keys and isinstance(own, dict):
+        if keys[0] not in own:
+            return True
+        own = own[keys.pop(0)]
+    return False
