@@ -19,7 +19,10 @@ def work(params):
     from segkit.dataset.findings import describe
     from segkit.dataset.preprocess import preprocess
 
-    return describe(preprocess(Path("data/raw"), Path("data/processed"), params.preprocess, params.runtime.workers))
+    summary = preprocess(
+        Path("data/raw"), Path("data/processed"), params.preprocess, params.runtime.workers, params.data.folder
+    )
+    return describe(summary)
 
 
 if __name__ == "__main__":

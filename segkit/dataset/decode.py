@@ -1,4 +1,4 @@
-"""Decode the first frame of an untrusted file in bounded time and memory, or say why it cannot be used."""
+"""Decode one frame of an untrusted file in bounded time and memory, or say why it cannot be used."""
 
 import errno
 import logging
@@ -25,6 +25,7 @@ SCAN = b"\xff\xda\x00"  # the marker and the upper byte of its length, which nev
 # Pillow appends each EXIF segment of a JPEG to those before, in quadratic time. A camera writes one or two.
 MAX_EXIF = 100
 EXIF = b"Exif\0\0"
+MAX_PAGES = 2000
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -65,23 +66,20 @@ class Frame:
 
 
 def decode(
-    path: Path, check: Callable[[Image.Image], None] = lambda image: None, at_least: tuple[int, int] | None = None
+    path: Path,
+    check: Callable[[Image.Image], None] = lambda image: None,
+    at_least: tuple[int, int] | None = None,
+    page: int = 0,
 ) -> Frame:
-    """Decode the file's first frame, whose format is read from its bytes, not from its name.
+    """Decode the file's frame ``page``; its format is read from its bytes, not from its name.
 
     ``check`` sees the opened image before its pixels are decoded, and may raise. ``at_least``: a width and height,
     upright, that are enough; a JPEG is then decoded at a half, a quarter or an eighth of its size, if that is no
     smaller. Raises UnusableFile.
     """
-    _check_file(path)
-    if _count(path, EXIF) > MAX_EXIF:
-        raise UnusableFile(f"more than {MAX_EXIF} EXIF segments")
-    with guarded():
-        image = Image.open(path, formats=FORMATS)
-    with image:
+    with opened(path, page) as image:
+        _check_pixels(image)  # of this page
         size = image.size
-        if math.prod(size) > MAX_PIXELS or _tile_pixels(image) > MAX_PIXELS:
-            raise UnusableFile(f"more than {MAX_PIXELS:,} pixels")
         if "progressive" in image.info and _count(path, SCAN) > MAX_SCANS:
             raise UnusableFile(f"a JPEG of more than {MAX_SCANS} scans")
         check(image)
@@ -92,6 +90,43 @@ def decode(
                 image.draft(None, at_least[::-1] if _is_sideways(_turn(image)) else at_least)
             image.load()
             return Frame(image, size, _turn(image))  # read again, for Pillow turns a TIFF as it loads
+
+
+@contextmanager
+def opened(path: Path, page: int = 0) -> Iterator[Image.Image]:
+    """The file's frame ``page``, not yet decoded; raises UnusableFile."""
+    _check_file(path)
+    if _count(path, EXIF) > MAX_EXIF:
+        raise UnusableFile(f"more than {MAX_EXIF} EXIF segments")
+    with guarded():
+        image = Image.open(path, formats=FORMATS)
+    with image:
+        _check_pixels(image)
+        if page and not has_page(image, page):
+            raise UnusableFile(f"no page {page + 1}")
+        yield image
+
+
+def count_pages(path: Path) -> int:
+    """Pages of a TIFF or frames of a GIF, PNG or WebP; 1 for a JPEG, whose further frames are previews. Raises
+    UnusableFile for more than ``MAX_PAGES``: Pillow finds each by reading all before it."""
+    with opened(path) as image:
+        if image.format in JPEG:
+            return 1
+        for page in range(1, MAX_PAGES + 1):
+            if not has_page(image, page):
+                return page
+    raise UnusableFile(f"more than {MAX_PAGES:,} pages")
+
+
+def has_page(image: Image.Image, page: int) -> bool:
+    """Whether an opened file has a frame ``page``, which it then shows. ``n_frames`` would read every frame."""
+    with guarded():
+        try:
+            image.seek(page)
+        except EOFError:
+            return False
+        return True
 
 
 @contextmanager
@@ -127,6 +162,11 @@ def _check_file(path: Path) -> None:
         raise UnusableFile("not a regular file")
     if not status.st_size:
         raise UnusableFile("the file is empty")
+
+
+def _check_pixels(image: Image.Image) -> None:
+    if math.prod(image.size) > MAX_PIXELS or _tile_pixels(image) > MAX_PIXELS:
+        raise UnusableFile(f"more than {MAX_PIXELS:,} pixels")
 
 
 def _tile_pixels(image: Image.Image) -> int:

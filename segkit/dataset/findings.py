@@ -1,9 +1,9 @@
-"""Findings about samples while packing: which cannot be used, and which show the same image."""
+"""Findings about samples while packing: which cannot be used, which look wrong, and which show the same image."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -12,35 +12,108 @@ from segkit.base.errors import InputError
 from segkit.base.files import atomic_write
 from segkit.base.params import Preprocess
 from segkit.base.workspace import main_checkout
-from segkit.dataset.catalog import Sample
+from segkit.dataset.catalog import SPLITS, Sample
+from segkit.dataset.packing import Packed
 
-PRECEDENCE = ("test", "valid", "train")  # of two splits with the same image the first keeps it
 NAMED = 3  # examples of each finding in a stage's line
 LISTED = 20  # unusable samples in an error message
 INSTEAD = {"on_bad": "skip", "on_empty": "skip or keep", "on_duplicate": "skip or report"}
+LARGER = "raise preprocess.size or set preprocess.resize to tile"
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+# A mask looks reversed if foreground fills the edge of the image, and its background is about as large as the
+# foreground of the other masks.
+FILLED_EDGE = 0.9
+SIMILAR = 4  # times larger or smaller
 
 
-@dataclass
-class Packed:
-    """The result for one sample: its original size, packed values, sums and counts, or why it is left out and which key
-    of ``preprocess`` decides whether that is an error."""
+class Findings:
+    """What is found out about the samples of a set, added in the order of packing."""
 
-    sample: Sample
-    width: int = 0
-    height: int = 0
-    image: bytes = b""
-    mask: bytes = b""
-    sums: np.ndarray | None = None  # int64 (2, 3): sum and sum of squares of each channel
-    foreground: int = 0
-    counted: int = 0
-    background: bool = False  # whether the mask has any
-    original_mask: bytes = b""  # test set: the mask at its own size, as a PNG file
-    fault: str | None = None
-    key: str = "on_bad"
+    def __init__(self, options: Preprocess) -> None:
+        self.options = options
+        self.kept: dict[str, list[Packed]] = {split: [] for split in SPLITS}
+        self.left_out: list[Packed] = []
+        self._duplicates = Duplicates(skip=options.on_duplicate != "report")
 
-    def row(self) -> tuple[str, str, int, int]:
-        """Its columns of ``samples.csv`` after split and row."""
-        return self.sample.name, self.sample.group, self.width, self.height
+    def add(self, packed: Packed) -> None:
+        """Take the next sample; it is left out if another split has its image and ``on_duplicate`` says so."""
+        self._duplicates.add(packed)
+        (self.left_out if packed.fault else self.kept[packed.sample.split]).append(packed)
+
+    def refuse(self) -> None:
+        """Raise InputError if a parameter makes a finding an error, or a split is empty."""
+        left_out = sorted(self.left_out, key=lambda p: SPLITS.index(p.sample.split))
+        refuse(left_out, len(self._all) + len(left_out), self.options)
+        if self.options.on_suspect == "fail" and (reversed_masks := self.reversed()):
+            raise InputError(
+                f"{len(reversed_masks):,} of {len(self._all):,} masks look reversed, with foreground along the edge "
+                f"of the image ({_named(reversed_masks)}): look at them with 'python -m segkit validate' and correct "
+                "them, or set preprocess.on_suspect to report if they are right; if foreground and background are "
+                "swapped in all masks, set data.folder.foreground to the values of foreground, such as [0]"
+            )
+        for name, kept in self.kept.items():
+            if not kept:
+                reasons = {result.sample.name: result.fault for result in left_out if result.sample.split == name}
+                raise InputError(f"no usable sample is left in the {name} set: {dict(list(reasons.items())[:5])}")
+            if not any(result.counted for result in kept):
+                raise InputError(f"every pixel of the {name} set is ignored; set preprocess.border to foreground")
+
+    @property
+    def _all(self) -> list[Packed]:
+        return [result for kept in self.kept.values() for result in kept]
+
+    def reversed(self) -> list[str]:
+        """Names of a user's own masks that look reversed."""
+        own = [result for result in self._all if not result.sample.trimap]
+        filled = [result for result in own if result.edge >= FILLED_EDGE and result.share < 1]
+        usual = [result.share for result in own if result.edge < FILLED_EDGE and result.share]
+        if len(filled) < len(own) / 2 and usual:
+            low, high = median(usual) / SIMILAR, median(usual) * SIMILAR
+            filled = [result for result in filled if low <= 1 - result.share <= high]
+        return _names(filled, lambda result: True)
+
+    def summary(self) -> dict[str, Any]:
+        """Sizes, class balance, statistics of the training set in units of 0 to 1, and what was found."""
+        train, everything = self.kept["train"], self._all
+        pixels = sum(result.pixels for result in train)
+        total, squares = np.sum([result.sums for result in train], axis=0) / pixels
+        return {
+            "size": list(self.options.size),
+            "resize": self.options.resize,
+            "border": self.options.border,
+            "splits": {
+                name: {
+                    "images": len(kept),
+                    "windows": sum(len(result.windows) for result in kept),
+                    "foreground": sum(r.foreground for r in kept) / max(1, sum(r.counted for r in kept)),
+                }
+                for name, kept in self.kept.items()
+            },
+            "normalize": {
+                "image": None,
+                "dataset": {"mean": (total / 255).tolist(), "std": (np.sqrt(squares - total**2) / 255).tolist()},
+                "imagenet": IMAGENET,
+            },
+            "skipped": dict(sorted((result.sample.name, result.fault) for result in self.left_out)),
+            "vanished": _names(everything + self.left_out, lambda result: result.vanished),
+            "best_dice": _best_dice(everything),
+            "reversed": self.reversed(),
+            "no_background": _names(everything, lambda result: result.share == 1),
+        } | self._duplicates.summary()
+
+
+def _names(results: Sequence[Packed], chosen: Callable[[Packed], bool]) -> list[str]:
+    return sorted(result.sample.name for result in results if chosen(result))
+
+
+def _best_dice(results: Sequence[Packed]) -> dict[str, Any] | None:
+    """Mean and worst Dice that a perfect network can reach at the original sizes; None where nothing is resized."""
+    found = [(result.best, result.sample.name) for result in results if result.best is not None]
+    if not found:
+        return None
+    worst, name = min(found)
+    return {"mean": sum(best for best, _ in found) / len(found), "worst": worst, "worst_name": name}
 
 
 class Duplicates:
@@ -57,7 +130,7 @@ class Duplicates:
         """Compare the next sample, in the order of ``PRECEDENCE``, with those before it."""
         if packed.fault:
             return
-        image, mask = (hashlib.sha256(values).digest() for values in (packed.image, packed.mask))
+        image, mask = (hashlib.sha256(values).digest() for values in (packed.images, packed.masks))
         other, other_mask = self._first.setdefault(image, (packed.sample, mask))
         leak = other.split != packed.sample.split
         if leak and self._skip:
@@ -87,26 +160,46 @@ def refuse(left_out: Sequence[Packed], total: int, options: Preprocess) -> None:
     failures = sorted((p for p in left_out if getattr(options, p.key) == "fail"), key=lambda p: p.sample.name)
     if not failures:
         return
-    reasons = [f"{p.sample.name} ({p.fault})" for p in failures]
-    listed = ", ".join(reasons[:LISTED])
+    keys = {p.key for p in failures}
+    settings = " and ".join(f"preprocess.{key} to {value}" for key, value in INSTEAD.items() if key in keys)
+    faults, fixes = [], []
+    if vanished := [p.sample.name for p in failures if p.vanished]:
+        faults.append(_vanished(vanished, total, options.size))
+        fixes.append(LARGER)
+    if reasons := [f"{p.sample.name} ({p.fault})" for p in failures if not p.vanished]:
+        faults.append(f"{len(reasons)} of {total} samples cannot be used: {', '.join(reasons[:LISTED])}")
+        fixes.append("fix them")
     if len(reasons) > LISTED:
         path = main_checkout() / ".segkit" / "preprocess-faults.txt"
         with atomic_write(path, "w", encoding="utf-8") as file:
             file.writelines(f"{reason}\n" for reason in reasons)
-        listed += f", ... and {len(reasons) - LISTED:,} more, all in {path}"
-    keys = {p.key for p in failures}
-    settings = " and ".join(f"preprocess.{key} to {value}" for key, value in INSTEAD.items() if key in keys)
-    fix = "fix them" if all(p.sample.trimap for p in failures) else "fix them and run 'dvc repro -f download'"
-    raise InputError(f"{len(failures)} of {total} samples cannot be used: {listed}; {fix}, or set {settings}")
+        faults[-1] += f", ... and {len(reasons) - LISTED:,} more, all in {path}"
+    raise InputError(f"{'; '.join(faults)}; {', '.join(fixes)}, or set {settings}")
+
+
+def _vanished(names: Sequence[str], total: int, size: tuple[int, int]) -> str:
+    lost = f"{len(names):,} of {total:,} masks lose all foreground at {size[1]}x{size[0]} px"
+    return f"{lost} ({_named(names)})"
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """The summary in one line: sizes, share of foreground, skipped samples and duplicate images."""
-    splits = ", ".join(f"{split['images']:,} {name}" for name, split in summary["splits"].items())
+    """The summary in one line: sizes, share of foreground, and what was found."""
+    splits = ", ".join(f"{_count(split)} {name}" for name, split in summary["splits"].items())
     height, width = summary["size"]
     parts = [f"{splits} at {width}x{height} px, {summary['splits']['train']['foreground']:.0%} foreground"]
+    parts += summary["notes"]
+    samples = sum(split["images"] for split in summary["splits"].values()) + len(summary["skipped"])
+    if best := summary["best_dice"]:
+        parts.append(
+            f"best possible Dice at {width}x{height} px: {best['mean']:.2f}, worst {best['worst']:.2f} "
+            f"({best['worst_name']})"
+        )
+    if vanished := summary["vanished"]:
+        parts.append(f"{_vanished(vanished, samples, summary['size'])}; {LARGER}")
     for words, key in (
         ("skipped: {} samples", "skipped"),
+        ("{} masks look reversed", "reversed"),
+        ("{} masks have no background", "no_background"),
         ("leakage: {} images are in two splits", "leakage"),
         ("contradiction: {} images have two different masks", "contradictions"),
     ):
@@ -115,10 +208,17 @@ def describe(summary: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _first(found: dict[str, str] | list[list[str]]) -> str:
-    """The first few skipped samples (name to reason) or pairs (name, split, name, split)."""
+def _count(split: dict[str, Any]) -> str:
+    windows = f" ({split['windows']:,} windows)" if split["windows"] != split["images"] else ""
+    return f"{split['images']:,}{windows}"
+
+
+def _first(found: dict[str, str] | list) -> str:
+    """The first few skipped samples (name to reason), names, or pairs (name, split, name, split)."""
     if isinstance(found, dict):
-        named = [f"{name}: {reason}" for name, reason in found.items()]
-    else:
-        named = [f"{one} in {split} = {other} in {other_split}" for one, split, other, other_split in found]
-    return ", ".join(named[:NAMED]) + (", ..." if len(named) > NAMED else "")
+        return _named([f"{name}: {reason}" for name, reason in found.items()])
+    return _named([item if isinstance(item, str) else "{} in {} = {} in {}".format(*item) for item in found])
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

@@ -1,13 +1,17 @@
-"""Images as RGB and masks as label values, whatever mode, format or orientation their files have."""
+"""Images as RGB and masks as 0, 1 and 255, whatever mode, format or orientation their files have."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
-from segkit.base.packed import IGNORED
-from segkit.dataset.decode import JPEG, Frame, UnusableFile, decode, guarded
+from segkit.base.packed import FOREGROUND, IGNORED
+from segkit.dataset.catalog import Sample
+from segkit.dataset.decode import Frame, UnusableFile, decode, guarded, has_page
+from segkit.dataset.mask_values import is_lossy, refuse_wide_colours
 
 PET, BACKGROUND, BORDER = 1, 2, 3
 BORDER_BECOMES = {"foreground": 1, "background": 0, "ignore": IGNORED}
@@ -16,43 +20,96 @@ BORDER_BECOMES = {"foreground": 1, "background": 0, "ignore": IGNORED}
 # side, and the network's coarsest level would be wider than the image.
 MIN_SIDE = 8
 MAX_RATIO = 32
-BRIGHTEST = 65535  # of 16 bits
 
 
-def read_pair(picture: Path, mask: Path, size: tuple[int, int] | None = None) -> tuple[Image.Image, Image.Image]:
-    """An image as RGB at network size, and its mask as 8-bit label values at the image's full size.
+class Masks(Protocol):
+    """How the masks of a set are read."""
 
-    The image is its first frame, upright, as RGB, resized bilinearly to ``size`` (height, width) if given. A JPEG is
-    decoded at a half, a quarter or an eighth of its size, if that is no smaller than ``size``.
+    def check(self, image: Image.Image) -> None:
+        """Refuse an opened mask whose decoded values would not be those that were drawn; raises UnusableFile."""
+
+    def mask(self, image: Image.Image) -> np.ndarray:
+        """A decoded mask as ``uint8 (h, w)``: 0 background, 1 foreground, 255 ignored; raises UnusableFile."""
+
+    def summary(self) -> dict[str, Any]:
+        """What the values mean, as JSON types."""
+
+
+@dataclass(frozen=True)
+class Trimaps:
+    """Masks of Oxford-IIIT Pet; ``border``: what the value 3 becomes."""
+
+    border: str
+
+    def check(self, image: Image.Image) -> None:
+        """Refuse several frames, lossy compression and 16-bit colours."""
+        refuse_wide_colours(image)
+        if has_page(image, 1):
+            raise UnusableFile("it has several frames; save one")
+        if is_lossy(image):
+            raise UnusableFile("its compression is lossy, which changes label values; draw it again and save it as PNG")
+
+    def mask(self, image: Image.Image) -> np.ndarray:
+        """1 pet, 2 background, 3 border as ``uint8 (h, w)`` of 0, 1, 255."""
+        return trimap_to_mask(to_values(image), self.border)
+
+    def summary(self) -> dict[str, Any]:
+        """What the values mean, as JSON types."""
+        return {"unit": "trimap", "border": self.border}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a set are read; ``scale``: the values of images of more than 8 bits that become 0 and 255."""
+
+    masks: Masks
+    scale: tuple[float, float] | None = None
+
+
+def read_pair(sample: Sample, reading: Reading, size: tuple[int, int] | None = None) -> tuple[Image.Image, np.ndarray]:
+    """The image as RGB and its mask as ``uint8 (h, w)`` of 0, 1, 255 at the image's full size, both upright.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size, if that is no smaller than ``size`` (height,
+    width). Of several masks, a pixel is foreground if it is in one of them, else ignored if it is in one of them.
 
     The image is rotated by its EXIF tag, the mask by its own, if it has one. If their sizes match only as stored, the
     mask was drawn on the stored pixels, so neither is rotated; if both match (half a turn, mirrored, or square), the
     mask is assumed to be drawn on the upright image. Raises UnusableFile if a file cannot be read or the sizes differ.
     """
     try:
-        seen, labels = _open(picture, "image", _check_picture, size), _open(mask, "mask", _check_mask)
-        if seen.upright_size == labels.upright_size:
-            return _to_input(seen.upright(), size), to_values(labels.upright())
-        if seen.size == labels.size:
-            return _to_input(seen.image, size), to_values(labels.image)
+        seen = _open(sample.picture, "image", _check_picture, size, sample.page)
+        labels = [_open(path, "mask", reading.masks.check, page=sample.page) for path in sample.masks]
+        for frame in labels:
+            if frame.upright_size != seen.upright_size and frame.size != seen.size:
+                sizes = (*frame.upright_size, *seen.upright_size)
+                raise UnusableFile("the mask is {}x{}, the image {}x{}".format(*sizes))
+        upright = all(frame.upright_size == seen.upright_size for frame in labels)
+        if not upright and any(frame.size != seen.size for frame in labels):
+            raise UnusableFile("some of its masks are drawn on the rotated image, others on the stored one")
+        image = to_rgb(seen.upright() if upright else seen.image, reading.scale)
+        return image, _united([reading.masks.mask(frame.upright() if upright else frame.image) for frame in labels])
     except MemoryError:
         raise UnusableFile("memory ran out") from None
-    raise UnusableFile("the mask is {}x{}, the image {}x{}".format(*labels.upright_size, *seen.upright_size))
 
 
-def read_mask(path: Path) -> Image.Image:
-    """A mask's label values (``to_values``), rotated by its EXIF tag; raises UnusableFile."""
-    return to_values(_open(path, "mask", _check_mask).upright())
+def _united(masks: list[np.ndarray]) -> np.ndarray:
+    if len(masks) == 1:
+        return masks[0]
+    united = np.zeros_like(masks[0])
+    united[np.any([mask == IGNORED for mask in masks], axis=0)] = IGNORED
+    united[np.any([mask == FOREGROUND for mask in masks], axis=0)] = FOREGROUND
+    return united
 
 
-def _to_input(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
-    rgb = to_rgb(image)
-    return rgb if size is None else rgb.resize(size[::-1], Image.Resampling.BILINEAR)
-
-
-def _open(path: Path, role: str, check: Callable[[Image.Image], None], size: tuple[int, int] | None = None) -> Frame:
+def _open(
+    path: Path,
+    role: str,
+    check: Callable[[Image.Image], None],
+    size: tuple[int, int] | None = None,
+    page: int = 0,
+) -> Frame:
     try:
-        return decode(path, check, size and size[::-1])
+        return decode(path, check, size and size[::-1], page)
     except UnusableFile as fault:
         raise UnusableFile(f"{role}: {fault}") from None
 
@@ -65,61 +122,35 @@ def _check_picture(image: Image.Image) -> None:
         raise UnusableFile(f"{width}x{height} px is too small, a side needs {MIN_SIDE}")
 
 
-def _check_mask(image: Image.Image) -> None:
-    """Refuse files whose decoded values are not the labels that were drawn."""
-    with guarded():
-        details = image.tile[0].args if image.tile else ""
-        raw_mode = details if isinstance(details, str) else str(details[0])
-        several = _has_second_frame(image)
-    if several:
-        raise UnusableFile("it has several frames; save one")
-    if _is_lossy(image):
-        raise UnusableFile("its compression is lossy, which changes label values; draw it again and save it as PNG")
-    if image.mode.startswith("RGB") and "16" in raw_mode:
-        raise UnusableFile("it has 16-bit colours; save it as 8-bit greyscale")
+def to_rgb(image: Image.Image, scale: tuple[float, float] | None = None) -> Image.Image:
+    """Any mode as RGB: transparency over white, but a fourth band of a TIFF is left out, since it may be anything.
 
-
-def _has_second_frame(image: Image.Image) -> bool:
-    """``n_frames`` would visit every frame."""
-    try:
-        image.seek(1)
-    except EOFError:
-        return False
-    return True
-
-
-def _is_lossy(image: Image.Image) -> bool:
-    if image.format == "WEBP":
-        return b"VP8L" not in Path(image.filename).read_bytes()  # the name of the part with lossless pixels
-    return image.format in JPEG or image.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: transparency over white; grey of more than 8 bits scaled to 8.
-
-    Integers up to 255 are taken as 8-bit values, larger ones as 16-bit values; floats up to 1 as shares of 1. Raises
-    UnusableFile for other numbers (NaN, infinite, negative, larger).
+    ``scale``: the values of grey of more than 8 bits that become black and white. Raises UnusableFile for such grey
+    without a scale, or with values that are not finite.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith(("I", "F")):
-        return _grey(image).convert("RGB")
+        return _grey(image, scale).convert("RGB")
     with guarded():
+        if image.mode == "RGBA" and hasattr(image, "tag_v2"):
+            return Image.merge("RGB", image.split()[:3])
         if not image.has_transparency_data:
             return image.convert("RGB")
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
-def _grey(image: Image.Image) -> Image.Image:
+def _grey(image: Image.Image, scale: tuple[float, float] | None) -> Image.Image:
     """Grey of 16 bits, 32 bits or floats as mode L."""
+    if scale is None:
+        raise UnusableFile("image: it has more than 8 bits per value; save it with 8, or use data.source: folder")
     values = np.asarray(image)
-    low, high = values.min(), values.max()
-    if not 0 <= low <= high <= BRIGHTEST:
-        raise UnusableFile(f"image: brightness from {low:g} to {high:g} is outside 0 to {BRIGHTEST}")
-    share = 255 if values.dtype.kind == "f" and high <= 1 else 255 / BRIGHTEST if high > 255 else 1
-    scaled = np.multiply(values, share, dtype=np.float64)
-    grey = np.round(scaled, out=scaled).astype(np.uint8)
+    if not np.isfinite(values).all():
+        raise UnusableFile("image: some values are not finite")
+    low, high = scale
+    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
+    grey = np.round(scaled.clip(0, 255)).astype(np.uint8)
     clear = image.info.get("transparency")
     return Image.fromarray(grey if not isinstance(clear, int) else np.where(values == clear, np.uint8(255), grey))
 
@@ -149,9 +180,9 @@ def to_values(labels: Image.Image) -> Image.Image:
     return Image.fromarray(np.where((values < 0) | (values > 255), 255, values).astype(np.uint8))
 
 
-def trimap_to_mask(trimap: Image.Image, border: str, size: tuple[int, int] | None = None) -> np.ndarray:
+def trimap_to_mask(trimap: Image.Image, border: str) -> np.ndarray:
     """Trimap values 1 pet, 2 background, 3 border, mode L or P, to ``uint8 (H, W)``: 1 foreground, 0 background,
-    255 ignored; resized to ``size`` (width, height; nearest neighbour) if given.
+    255 ignored.
 
     ``border``: what 3 becomes (``foreground``, ``background`` or ``ignore``). Raises UnusableFile for other values, and
     for a trimap that is border only, unless that is background.
@@ -164,15 +195,4 @@ def trimap_to_mask(trimap: Image.Image, border: str, size: tuple[int, int] | Non
         raise UnusableFile("every pixel of the mask is border")
     meanings = np.zeros(BORDER + 1, np.uint8)
     meanings[[PET, BACKGROUND, BORDER]] = 1, 0, BORDER_BECOMES[border]
-    return meanings[np.asarray(trimap.resize(size or trimap.size, Image.Resampling.NEAREST))]
-
-
-def as_trimap(values: Image.Image) -> Image.Image:
-    """A mask of a user's own folder as a trimap without border: 0 background, anything else pet."""
-    return values.point([BACKGROUND] + [PET] * 255, "L")
-
-
-def is_empty(trimap: Image.Image, border: str) -> bool:
-    """Whether no pixel of the trimap is foreground when border becomes ``border``."""
-    low, high = trimap.getextrema()
-    return low > PET and (border != "foreground" or high < BORDER)
+    return meanings[np.asarray(trimap)]

@@ -1,0 +1,137 @@
+"""A first look at a user's own files: what mask values mean, how bright images are, and which files have several pages.
+
+Masks are decoded, and images only if they have more than 8 bits: of the others the header is enough.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segkit.base.errors import InputError
+from segkit.base.params import Folder, Preprocess
+from segkit.base.prefetch import bounded_map
+from segkit.base.progress import bar
+from segkit.dataset.catalog import Sample
+from segkit.dataset.decode import JPEG, UnusableFile, count_pages, decode, has_page, opened
+from segkit.dataset.mask_values import Found, examine, is_lossy, refuse_wide_colours
+from segkit.dataset.meaning import decide
+from segkit.dataset.pictures import Reading, Trimaps
+
+PERCENTILES = 0.1, 99.9  # of all images together; what is darker or brighter becomes black or white
+PIXELS = 2**22  # looked at for these, over all images
+NAMED = 3
+WIDE = ("I", "F")  # Pillow's modes of more than 8 bits begin so
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How to read the samples, which may be pages of the files' samples, and what was found, one phrase each."""
+
+    samples: list[Sample]
+    reading: Reading
+    notes: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """``masks``: what their values mean; ``range``: the values of images that become 0 and 255, of images of more
+        than 8 bits; ``notes``: one phrase each."""
+        scale = self.reading.scale
+        return {"masks": self.reading.masks.summary(), "range": list(scale) if scale else None, "notes": self.notes}
+
+
+@dataclass
+class _Looked:
+    """What one sample's files hold; ``pages``: the most that one of them has, which is 2 where more are not counted."""
+
+    masks: list[tuple[str, Found]] = field(default_factory=list)
+    values: np.ndarray | None = None  # of an image of more than 8 bits
+    pages: int = 1
+    fourth_band: bool = False
+
+
+def survey(samples: Sequence[Sample], options: Preprocess, folder: Folder | None, workers: int) -> Survey:
+    """Look at all files; those that cannot be read are left to packing, which says why.
+
+    Trimaps of Oxford-IIIT Pet need no look. Raises InputError if the masks' values are ambiguous or contradict each
+    other, or no mask can be read.
+    """
+    if all(sample.trimap for sample in samples):
+        return Survey(list(samples), Reading(Trimaps(options.border)))
+    look = partial(_look, pixels=max(64, PIXELS // len(samples)), count=folder.pages == "all")
+    with bar(label="survey", total=len(samples), unit="img") as progress:
+        looked = []
+        for result in bounded_map(look, iter(samples), workers):
+            looked.append(result)
+            progress.update()
+    masks = [mask for result in looked for mask in result.masks]
+    if not masks:
+        raise InputError("data.folder.masks: no mask can be read; run 'python -m segkit validate' to see why")
+    meaning = decide(masks, folder, options.border)
+    scale, brightness = _scale([result.values for result in looked if result.values is not None], folder)
+    fourth = sum(result.fourth_band for result in looked)
+    notes = [meaning.words, *brightness, *[f"the fourth band of {fourth:,} TIFF images is not read"] * (fourth > 0)]
+    with_pages = [sample.name for sample, result in zip(samples, looked, strict=True) if result.pages > 1]
+    if with_pages and folder.pages == "first":
+        named = ", ".join(with_pages[:NAMED]) + (", ..." if len(with_pages) > NAMED else "")
+        notes.append(
+            f"{len(with_pages):,} samples have several pages ({named}), of which the first is used; set "
+            "data.folder.pages to all to use all"
+        )
+    if with_pages and folder.pages == "all":
+        samples = [
+            page for sample, result in zip(samples, looked, strict=True) for page in _pages(sample, result.pages)
+        ]
+        notes.append(f"{len(samples):,} pages of {len(looked):,} files")
+    return Survey(list(samples), Reading(meaning, scale), notes)
+
+
+def _look(sample: Sample, pixels: int, count: bool) -> _Looked:
+    looked = _Looked()
+    for path in (sample.picture, *sample.masks):
+        with suppress(UnusableFile):
+            with opened(path) as image:
+                mode, image_format, lossy, several = image.mode, image.format, is_lossy(image), has_page(image, 1)
+            if image_format not in JPEG and several:
+                looked.pages = max(looked.pages, count_pages(path) if count else 2)
+            if path in sample.masks:
+                looked.masks.append((_label(sample, path), examine(decode(path, refuse_wide_colours).image, lossy)))
+            elif mode.startswith(WIDE):
+                values = np.asarray(decode(path).image).ravel()
+                values = values[:: max(1, values.size // pixels)]
+                looked.values = values[np.isfinite(values)].astype(np.float64)
+            else:
+                looked.fourth_band = mode == "RGBA" and image_format == "TIFF"
+    return looked
+
+
+def _pages(sample: Sample, pages: int) -> list[Sample]:
+    """One sample per page, which stay together; a page that one of the files lacks is left to packing to refuse."""
+    if pages == 1:
+        return [sample]
+    group = sample.group or sample.name
+    return [replace(sample, name=f"{sample.name}#{page + 1}", group=group, page=page) for page in range(pages)]
+
+
+def _scale(values: list[np.ndarray], folder: Folder) -> tuple[tuple[float, float] | None, list[str]]:
+    """The values that become black and white, and a phrase about them; none if no image has more than 8 bits."""
+    if not values:
+        return None, []
+    if folder.range != "auto":
+        low, high = folder.range
+        return (low, high), [f"{len(values):,} images of more than 8 bits, {low:g}…{high:g} scaled to 0…255"]
+    low, high = (float(end) for end in np.percentile(np.concatenate(values), PERCENTILES))
+    if not low < high:
+        raise InputError(
+            f"data.folder.range: {len(values):,} images of more than 8 bits hold {low:g} almost everywhere; set it "
+            "to the [darkest, brightest] values that matter"
+        )
+    words = f"{len(values):,} images of more than 8 bits, {low:g}…{high:g} ({{}} to {{}} % of pixels) scaled to 0…255"
+    return (low, high), [words.format(*PERCENTILES)]
+
+
+def _label(sample: Sample, mask: Path) -> str:
+    return sample.name if len(sample.masks) == 1 else f"{sample.name}: {mask.name}"
