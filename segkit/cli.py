@@ -9,6 +9,8 @@ from typing import NoReturn
 from segkit.base.command import run_command
 from segkit.base.params import MODEL_NAMES
 
+SHEET = "where to draw masks on their images, the most suspicious first; default: runs/contact_sheet.png"
+
 
 class Parser(argparse.ArgumentParser):
     """Reports a wrong command line in one line."""
@@ -32,6 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
     command.add_argument("--json", type=_file, metavar="FILE", help="also write the result to this file")
     command.set_defaults(work=_bench)
+    command = commands.add_parser("validate", help="check images and masks before training: a dry run in seconds")
+    command.add_argument("--images", metavar="DIR", help="a folder of images; default: the source in params.yaml")
+    command.add_argument("--masks", metavar="DIR", help="its masks; default: data.folder.masks")
+    command.add_argument("--sheet", type=_file, metavar="FILE", help=SHEET)
+    command.add_argument("--json", type=_file, metavar="FILE", help="also write everything to this file")
+    command.set_defaults(work=_validate)
     options = parser.parse_args(arguments)
     return run_command(f"segkit {options.command}", lambda: options.work(options))
 
@@ -57,6 +65,20 @@ def _bench(options: argparse.Namespace) -> None:
         print(describe(results[name]), flush=True)
     if options.json:
         write_json(options.json, results[options.model] if options.model else results)
+
+
+def _validate(options: argparse.Namespace) -> None:
+    from segkit.base import params
+
+    configuration = params.load()
+    folders = {key: str(Path(path).absolute()) for key in ("images", "masks") if (path := getattr(options, key))}
+    if folders:
+        folder = configuration.data.folder.model_copy(update=folders)
+        data = configuration.data.model_copy(update={"source": "folder", "folder": folder})
+        configuration = configuration.model_copy(update={"data": data})
+    from segkit.reporting.validate import validate
+
+    validate(configuration, options.sheet or Path("runs/contact_sheet.png"), options.json)
 
 
 def _file(text: str) -> Path:

@@ -1,0 +1,180 @@
+"""A dry run over the configured source: what would be trained and tested on, and what looks wrong.
+
+It runs the code of ``download`` and ``preprocess`` without writing their outputs, so what it says is what happens.
+"""
+
+import math
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segkit.base.errors import InputError
+from segkit.base.files import write_json
+from segkit.base.params import MODEL_NAMES, Params
+from segkit.base.workspace import cores
+from segkit.dataset.catalog import SPLITS, Sample, read_catalog
+from segkit.dataset.findings import Findings
+from segkit.dataset.packing import Packed, pack
+from segkit.dataset.survey import survey
+from segkit.reporting.contact_sheet import write_contact_sheet
+from segkit.sources.folder import understand
+
+FEW_STEPS = 10  # per epoch
+SHARES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)  # ends of the histogram's bins
+BAR = 30  # characters
+LABEL = 12
+NAMED = 5
+
+
+def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None:
+    """Print what the configured source holds, draw a contact sheet and, if asked, write everything as JSON.
+
+    Raises InputError, after printing what was found until then, if ``download`` or ``preprocess`` would.
+    """
+    report: dict[str, Any] = {"source": params.data.source}
+    try:
+        _validate(params, sheet, report)
+    except InputError as error:
+        report["error"] = str(error)
+        raise
+    finally:
+        if json_file:
+            write_json(json_file, report)
+
+
+def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
+    workers = params.runtime.workers or cores()
+    samples = _samples(params, report)
+    look = survey(samples, params.preprocess, params.data.folder, workers)
+    report |= look.summary()
+    _print("values", "; ".join(look.notes) or "trimaps: 1 is foreground, 2 background, 3 border")
+    findings = Findings(params.preprocess)
+    for result in pack(look.samples, look.reading, params.preprocess, workers):
+        findings.add(result)
+        result.images = result.masks = result.original_mask = b""
+    results = [result for kept in findings.kept.values() for result in kept]
+    report["names"] = {split: [result.sample.name for result in kept] for split, kept in findings.kept.items()}
+    for split in SPLITS:
+        _print(split, _split_line(findings.kept[split]))
+    if results:
+        report |= _sizes_and_shares(results)
+    if findings.kept["train"]:
+        report |= _steps(params, sum(len(result.windows) for result in findings.kept["train"]))
+    if all(findings.kept.values()):
+        report |= findings.summary()
+        _print_findings(report)
+    suspects = _suspects(findings)
+    if drawn := write_contact_sheet(sheet, look.samples, suspects, look.reading):
+        report["sheet"] = str(sheet)
+        first = f", {min(len(suspects), drawn)} suspicious ones first" if suspects else ""
+        _print("look at", f"{sheet}: {drawn} masks drawn on their images{first}")
+    findings.refuse()
+
+
+def _samples(params: Params, report: dict[str, Any]) -> list[Sample]:
+    """The samples as ``download`` would list them; of a source that is not a folder, as it did."""
+    if params.data.source != "folder":
+        raw = Path("data/raw")
+        if not raw.is_dir():
+            raise InputError(f"{raw} is missing; run 'dvc repro download' first, or set data.source to folder")
+        _print("source", f"{raw}, from {params.data.source}")
+        return read_catalog(raw, params.preprocess.valid_every)
+    folder = params.data.folder
+    _print("images", folder.images)
+    _print("masks", folder.masks)
+    understood = understand(folder)
+    report |= {key: value for key, value in vars(understood).items() if key != "pairs"}
+    _print("matched", understood.line())
+    pairs = sorted(understood.pairs, key=lambda pair: SPLITS.index(pair.split))
+    return [Sample(p.name, p.split, p.group, p.image, p.masks, trimap=False) for p in pairs]
+
+
+def _split_line(kept: Sequence[Packed]) -> str:
+    names = [result.sample.name for result in kept]
+    shown = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    windows = sum(len(result.windows) for result in kept)
+    in_windows = f" in {windows:,} windows" if windows != len(kept) else ""
+    return f"{len(kept):,} images{in_windows}" + (f": {shown}" if shown else "")
+
+
+def _sizes_and_shares(results: Sequence[Packed]) -> dict[str, Any]:
+    sizes = Counter((result.width, result.height) for result in results)
+    (width, height), times = sizes.most_common(1)[0]
+    smallest, largest = (function(sizes, key=math.prod) for function in (min, max))
+    words = f"{width}x{height} px"
+    if len(sizes) > 1:
+        words = "{}x{} to {}x{} px in {:,} sizes, ".format(*smallest, *largest, len(sizes))
+        words += f"{times:,} of {width}x{height} px"
+    _print("sizes", words)
+    counts, _ = np.histogram([result.share for result in results], SHARES)
+    mean = sum(result.share for result in results) / len(results)
+    _print("foreground", f"{mean:.1%} of the pixels of an image; images by their share of foreground:")
+    for low, high, count in zip(SHARES, SHARES[1:], counts.tolist(), strict=False):
+        if count:
+            bar = "█" * max(1, round(BAR * count / counts.max()))
+            _print("", f"{f'{low:.0%} to {high:.0%}':>11} {bar} {count:,}")
+    return {"sizes": {f"{w}x{h}": times for (w, h), times in sizes.items()}, "shares": counts.tolist()}
+
+
+def _steps(params: Params, rows: int) -> dict[str, Any]:
+    """Steps per epoch of each network."""
+    samples = rows * (1 + params.augment.n_aug)
+    steps = {name: math.ceil(samples / getattr(params, name).train.batch_size) for name in MODEL_NAMES}
+    words = ", ".join(f"{count:,} for {name}" for name, count in steps.items())
+    few = "; fewer than 10 are few: lower train.batch_size or raise augment.n_aug" * (min(steps.values()) < FEW_STEPS)
+    _print("steps", f"{words} per epoch{few}")
+    return {"steps_per_epoch": steps}
+
+
+def _print_findings(report: dict[str, Any]) -> None:
+    height, width = report["size"]
+    if best := report["best_dice"]:
+        _print(
+            "at best",
+            f"a Dice of {best['mean']:.2f} at the original sizes, since masks are resized to {width}x{height} px "
+            f"(worst {best['worst']:.2f}, {best['worst_name']})",
+        )
+    for key, words in (
+        ("vanished", "masks lose all foreground at the size of the network"),
+        ("reversed", "masks look reversed"),
+        ("no_background", "masks have no background"),
+        ("leakage", "images are in two splits"),
+        ("contradictions", "images have two different masks"),
+        ("skipped", "samples cannot be used"),
+    ):
+        if found := report[key]:
+            _print("suspicious", f"{len(found):,} {words} ({'; '.join(_examples(found))})")
+
+
+def _examples(found: dict[str, str] | list) -> Iterator[str]:
+    items = [f"{name}: {reason}" for name, reason in found.items()] if isinstance(found, dict) else found
+    for item in items[:NAMED]:
+        yield item if isinstance(item, str) else "{} in {} = {} in {}".format(*item)
+    if len(items) > NAMED:
+        yield "..."
+
+
+def _suspects(findings: Findings) -> dict[str, str]:
+    """Names and reasons, the worst first."""
+    results = [result for kept in findings.kept.values() for result in kept]
+    suspects = dict.fromkeys(findings.reversed(), "reversed?")
+    for result in (*findings.left_out, *results):
+        if result.vanished:
+            suspects.setdefault(result.sample.name, "vanishes")
+        elif result.key == "on_duplicate" and result.fault:
+            suspects.setdefault(result.sample.name, "twice")
+        elif result.share == 1:
+            suspects.setdefault(result.sample.name, "no background")
+    return suspects
+
+
+def _print(label: str, text: str) -> None:
+    """One finding, wrapped to the width of the terminal behind its label."""
+    width = max(40, min(120, shutil.get_terminal_size().columns) - LABEL)
+    first, *more = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    print(f"{label:<{LABEL}}{first}", *(" " * LABEL + line for line in more), sep="\n", flush=True)
