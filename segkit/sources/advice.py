@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from segkit.base.errors import InputError, brief
+from segkit.base.errors import InputError, brief, one_line
 from segkit.sources.matching import Files, by_rule, match
 from segkit.sources.patterns import MASKS, NAME, File, Form, Rule
 
@@ -42,10 +42,12 @@ def _advice(files: Files) -> str:
 
 
 def _look_swapped(files: Files) -> bool:
+    """Whether the names of the images are made from those of the masks, with a word for masks."""
     try:
-        return match(Files(files.masks, files.images, same=False), "auto").found > len(files.masks) / 2
+        swapped = match(Files(files.masks, files.images, same=False), "auto")
     except InputError:
         return False
+    return _has_mask_word(swapped.rule.mask.text) and swapped.found > len(files.images) / 2
 
 
 def derived(files: Files, endings: bool) -> Rule | None:
@@ -54,11 +56,13 @@ def derived(files: Files, endings: bool) -> Rule | None:
     counts: Counter[tuple[Affixes, Affixes]] = Counter()
     for core, affixes in sides[0].items():
         counts.update((own, other) for own in affixes for other in sides[1].get(core, ()))
-    ranked = sorted((pair for pair in counts if not (files.same and pair[0] == pair[1])), key=lambda p: _rank(p, counts))
+    ranked = sorted(
+        (pair for pair in counts if not (files.same and pair[0] == pair[1])), key=lambda p: _rank(p, counts)
+    )
     for own, other in ranked[:TRIED]:
         rule = Rule(*(Form(f"{prefix}{NAME}{suffix}") for prefix, suffix in (own, other)))
         needed = min(len(files.images), len(files.masks)) / (4 if files.same else 2)
-        if len(by_rule(rule, files).pairs) >= max(1, needed) and Rule.parse(rule.text) == rule:
+        if len(by_rule(rule, files).pairs) >= max(1, needed) and Rule.parse(one_line(rule.text)) == rule:
             return rule
     return None
 
@@ -66,9 +70,19 @@ def derived(files: Files, endings: bool) -> Rule | None:
 def _rank(pair: tuple[Affixes, Affixes], counts: Counter) -> tuple:
     """The most pairs first; then short affixes, words for masks, and JPEG for images."""
     (prefix, suffix), (mask_prefix, mask_suffix) = pair
-    words = [word for word in re.split(r"[^A-Za-z]+", f"{mask_prefix} {mask_suffix}") if MASKS.is_word(word)]
     lossy = mask_suffix.lower().endswith((".jpg", ".jpeg"))
-    return -counts[pair], lossy, len(prefix + suffix), not words, len(mask_prefix + mask_suffix), pair
+    return (
+        -counts[pair],
+        lossy,
+        len(prefix + suffix),
+        not _has_mask_word(f"{mask_prefix} {mask_suffix}"),
+        len(mask_prefix + mask_suffix),
+        pair,
+    )
+
+
+def _has_mask_word(text: str) -> bool:
+    return any(MASKS.is_word(word) for word in re.split(r"[^A-Za-z]+", text))
 
 
 def _cores(files: Sequence[File], endings: bool) -> dict[str, list[Affixes]]:

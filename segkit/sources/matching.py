@@ -5,55 +5,15 @@ Among rules with equally many pairs the simplest is chosen, in this order: ``{na
 masks alone (the shorter first), affixes of both sides. Rules for several masks of an image come after all others.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable
 
 from segkit.base.errors import InputError, brief
+from segkit.sources.pairing import Files, Keyed, Match, by_rule, last_part, pair_keyed, pair_open
 from segkit.sources.patterns import FILE, IMAGES, MASKS, NAME, File, Form, Rule, Words, fold
 
-Keyed = tuple[str, File]
 SEPARATORS = ("_", "-", ".", " ")
-MOST_FORMS = 4  # forms of images, the most frequent ones, that are tried with ``{name}_*``
-
-
-class Files(NamedTuple):
-    """The files of both sides; ``same`` if they are the same files, of which some are images and some are masks."""
-
-    images: Sequence[File]
-    masks: Sequence[File]
-    same: bool
-
-
-@dataclass
-class Match:
-    """What a rule makes of the files. ``twice``: files of one side with one key, which therefore are in no pair.
-    ``flat``: names were compared without their sub-folders."""
-
-    rule: Rule
-    flat: bool = False
-    pairs: list[tuple[File, tuple[File, ...]]] = field(default_factory=list)
-    twice: list[tuple[File, File]] = field(default_factory=list)
-    images_left: list[File] = field(default_factory=list)
-    masks_left: list[File] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """The rule, for messages."""
-        text = self.rule.text
-        if self.rule.image.text == FILE:
-            endings = {image.path.suffix for image, _ in self.pairs}, {mask.path.suffix for _, (mask,) in self.pairs}
-            if all(map((1).__eq__, map(len, endings))):
-                (image,), (mask,) = endings
-                text = f"{NAME}{image} -> {NAME}{image}{mask}"
-        return text + ", without sub-folders" * self.flat
-
-    @cached_property
-    def found(self) -> int:
-        """Images for which the rule finds masks."""
-        return len(self.pairs) + len(self.twice)
+MOST_FORMS = 3  # forms of images, the most frequent ones, that are tried with ``{name}_*``
 
 
 def match(files: Files, pattern: str) -> Match:
@@ -76,17 +36,6 @@ def match(files: Files, pattern: str) -> Match:
     return best
 
 
-def by_rule(rule: Rule, files: Files, flat: bool = False) -> Match:
-    """The pairs by one rule alone."""
-    if rule.mask.open:
-        return _pair_open(rule, files, flat)
-    return _pair(rule, files, _keyed(rule.image, files.images), _keyed(rule.mask, files.masks), flat)
-
-
-def _keyed(form: Form, files: Iterable[File]) -> list[Keyed]:
-    return [(key, file) for file in files if (key := form.key(file)) is not None]
-
-
 def _best(files: Files) -> Match:
     """The rule with the most pairs, if no other pairs a file that it leaves over; without sub-folders if no rule that
     compares them gives a pair."""
@@ -95,15 +44,17 @@ def _best(files: Files) -> Match:
     for flat in (False, True):
         one, several = [], []
         for rule in _candidates(images, masks, flat, files.same):
-            (several if rule.mask.many else one).append(_pair(rule, files, images[rule.image], masks[rule.mask], flat))
+            matched = pair_keyed(rule, files, images[rule.image], masks[rule.mask], flat)
+            (several if rule.mask.many else one).append(matched)
         first = _most(one)
         if first and not (first.images_left or first.masks_left):
             return first
         if not files.same:
-            several += [_pair_open(rule, files, flat) for rule in _open_rules(images, masks)]
+            rest = files._replace(masks=first.masks_left) if first else files
+            several += [pair_open(rule, rest, flat) for rule in _open_rules(images, masks)]
         if best := first or _most(several):
-            _refuse_mixture(best, [*one, *several])
-            if not flat:
+            if not best.twice:
+                _refuse_mixture(best, [*one, *several])
                 _refuse_misplaced(best)
             return _without_star(best, files)
     return Match(Rule.parse(NAME), images_left=list(files.images), masks_left=list(files.masks))
@@ -120,14 +71,10 @@ def _by_form(files: Iterable[File], words: Words) -> dict[Form, list[Keyed]]:
     keyed: dict[Form, list[Keyed]] = defaultdict(list)
     for file in files:
         for text in words.forms(file.name):
-            form = forms.setdefault(fold(text), Form(text))
+            form = forms.get(fold(text)) or forms.setdefault(fold(text), Form(text))
             if (key := form.key(file)) is not None:
                 keyed[form].append((key, file))
     return keyed
-
-
-def _last(key: str, flat: bool) -> str:
-    return fold(key.rpartition("/")[2] if flat else key)
 
 
 def _candidates(images: dict, masks: dict, flat: bool, same: bool) -> list[Rule]:
@@ -135,10 +82,11 @@ def _candidates(images: dict, masks: dict, flat: bool, same: bool) -> list[Rule]
     forms: dict[str, set[Form]] = defaultdict(set)
     for form, keyed in masks.items():
         for key, _ in keyed:
-            forms[_last(key, flat)].add(form)
-    rules = {
-        (form, other) for form, keyed in images.items() for key, _ in keyed for other in forms.get(_last(key, flat), ())
-    }
+            forms[last_part(key, flat)].add(form)
+    rules = set()
+    for form, keyed in images.items():
+        for key, _ in keyed:
+            rules.update((form, other) for other in forms.get(last_part(key, flat), ()))
     return [Rule(*pair) for pair in rules if _is_possible(*pair, same)]
 
 
@@ -147,90 +95,6 @@ def _is_possible(image: Form, mask: Form, same: bool) -> bool:
     if image.text == FILE:
         return mask.text == NAME
     return not (same and (image == mask or mask.text == f"{NAME}/*"))
-
-
-def _pair(rule: Rule, files: Files, images: list[Keyed], masks: list[Keyed], flat: bool) -> Match:
-    """Join two sides by their keys."""
-    if files.same and rule.mask.text == NAME:
-        taken = {file.path for _, file in images} if rule.image.text != FILE else set()
-        masks = [(key, file) for key, file in masks if file.path not in taken]
-    elif files.same:
-        taken = {file.path for _, file in masks}
-        images = [(key, file) for key, file in images if file.path not in taken]
-    result = Match(rule, flat)
-    classes = _classes(images, flat)
-    for name, found in _classes(masks, flat).items():
-        if name in classes:
-            _join(result, classes[name], found)
-    return _with_leftovers(result, files, {file.path for _, file in masks})
-
-
-def _classes(keyed: Iterable[Keyed], flat: bool) -> dict[str, list[Keyed]]:
-    """By key without regard to case, or for ``flat`` by the last part of it."""
-    classes: dict[str, list[Keyed]] = defaultdict(list)
-    for key, file in keyed:
-        classes[_last(key, flat)].append((key.rpartition("/")[2] if flat else key, file))
-    return classes
-
-
-def _join(result: Match, images: list[Keyed], masks: list[Keyed]) -> None:
-    """Pair files whose keys are equal, or differ only in case where that leaves one possibility."""
-    many = result.rule.mask.many
-    if len({key for key, _ in images}) == 1 and (many or len({key for key, _ in masks}) == 1):
-        groups = [(images, masks)]
-    else:
-        keys = sorted({key for key, _ in images} & {key for key, _ in masks})
-        groups = [([each for each in images if each[0] == key], [m for m in masks if m[0] == key]) for key in keys]
-    for own, found in groups:
-        own_files, found_files = [file for _, file in own], [file for _, file in found]
-        if len(own) > 1:
-            result.twice.append((own_files[0], own_files[1]))
-        elif len(found) > 1 and not many:
-            result.twice.append((found_files[0], found_files[1]))
-        else:
-            result.pairs.append((own_files[0], tuple(found_files)))
-
-
-def _with_leftovers(result: Match, files: Files, masks: Collection) -> Match:
-    """Add what the rule leaves over; of one folder, ``masks`` are the paths that are masks by their name."""
-    if result.flat and result.twice:  # 001 of one patient may be 001 of another
-        result.pairs, result.twice = [], []
-    paired = {image.path for image, _ in result.pairs} | {mask.path for _, found in result.pairs for mask in found}
-    left = [file for file in files.images if file.path not in paired]
-    if files.same:
-        result.images_left = [file for file in left if file.path not in masks or result.rule.mask.text == NAME]
-        result.masks_left = [file for file in left if file.path in masks and result.rule.mask.text != NAME]
-    else:
-        result.images_left = left
-        result.masks_left = [file for file in files.masks if file.path not in paired]
-    return result
-
-
-def _pair_open(rule: Rule, files: Files, flat: bool) -> Match:
-    """Pairs by a rule like ``{name}_*``: a mask belongs to the longest name of an image that it begins with."""
-    images = _keyed(rule.image, files.images)
-    found = _resolve(rule.mask, images, files.masks, flat)
-    if files.same:  # what is a mask of another file is no image
-        taken = {file.path for _, file in found}
-        images = [(key, file) for key, file in images if file.path not in taken]
-        found = _resolve(rule.mask, images, [file for _, file in found], flat)
-    result = Match(rule, flat)
-    classes = _classes(images, flat)
-    for name, masks in _classes(found, flat).items():
-        _join(result, classes[name], masks)
-    return _with_leftovers(result, files, {file.path for _, file in found})
-
-
-def _resolve(form: Form, images: list[Keyed], masks: Iterable[File], flat: bool) -> list[Keyed]:
-    known = {_last(key, flat): file.path for key, file in images}
-    lengths = sorted({len(key.rpartition("/")[2]) for key, _ in images}, reverse=True)
-    found = []
-    for file in masks:
-        for key in form.keys(file, lengths):
-            if known.get(_last(key, flat), file.path) != file.path:
-                found.append((key, file))
-                break
-    return found
 
 
 def _open_rules(images: dict[Form, list[Keyed]], masks: dict[Form, list[Keyed]]) -> list[Rule]:
@@ -251,20 +115,21 @@ def _without_star(best: Match, files: Files) -> Match:
     masks = [mask for _, found in best.pairs for mask in found]
     if "*" not in best.rule.mask.text or len(masks) != len(best.pairs):
         return best
-    ends = Counter(_ending(best.rule.mask, image, mask, best) for image, (mask,) in best.pairs)
-    if len(ends) != 1:
+    ends = {_ending(best.rule, image, mask) for image, (mask,) in best.pairs}
+    if len(ends) != 1 or "*" in "".join(ends):
         return best
-    form = Form(best.rule.mask.text.replace("*", next(iter(ends))))
+    form = Form(best.rule.mask.text.replace("*", *ends))
     narrow = by_rule(Rule(best.rule.image, form), files, best.flat)
     return narrow if narrow.pairs and _paired(narrow) == _paired(best) else best
 
 
-def _ending(form: Form, image: File, mask: File, best: Match) -> str:
+def _ending(rule: Rule, image: File, mask: File) -> str:
     """The text that ``*`` stands for."""
-    if not form.open:
-        return mask.name.rpartition("/")[2]
-    core = (best.rule.image.key(image) or "").rpartition("/")[2]
-    return mask.name.rpartition("/")[2][len(form.text.rpartition("/")[2]) - len(NAME) - 1 + len(core) :]
+    base = mask.name.rpartition("/")[2]
+    if not rule.mask.open:
+        return base
+    core = (rule.image.key(image) or "").rpartition("/")[2]
+    return base[len(rule.mask.text.rpartition("/")[2]) - len(f"{NAME}*") + len(core) :]
 
 
 def _paired(result: Match) -> set[tuple]:
@@ -276,24 +141,26 @@ def _refuse_mixture(best: Match, others: Iterable[Match]) -> None:
     more = []
     for other in others:
         pairs = [pair for pair in other.pairs if pair[0].path in left or any(mask.path in left for mask in pair[1])]
-        if pairs and left:
-            more.append((-len(pairs), other.rule.order(), other, pairs[0]))
-    if not more:
-        return
-    negative, _, other, (image, masks) = min(more, key=lambda each: each[:2])
-    image_of, masks_of = (best.pairs or [(best.twice[0][0], best.twice[0][1:])])[0]
-    raise InputError(
-        f"data.folder: the names follow two rules: {best.found:,} images match by {best.text} "
-        f"({brief(image_of.place)}: {brief(masks_of[0].place)}), {-negative:,} by {other.text} "
-        f"({brief(image.place)}: {brief(masks[0].place)}); name all masks by one rule, or choose one: set "
-        f'data.folder.match to "{best.rule.text}" or to "{other.rule.text}"'
-    )
+        if pairs:
+            more.append((-len(pairs), other.rule.order(), pairs[0], other))
+    if more:
+        negative, _, example, other = min(more, key=lambda each: each[:2])
+        patterns = [f'"{each.pattern}"' for each in (best, other) if each.pattern]
+        raise InputError(
+            f"data.folder: the names follow two rules: {best.found:,} images match by {best.text} "
+            f"({_shown(best.pairs[0])}), {-negative:,} by {other.text} ({_shown(example)}); name all masks by one rule, "
+            f"or set data.folder.match to the right one, {' or '.join(patterns)}"
+        )
+
+
+def _shown(pair: tuple[File, tuple[File, ...]]) -> str:
+    return f"{brief(pair[0].place)} and {brief(pair[1][0].place)}"
 
 
 def _refuse_misplaced(best: Match) -> None:
     """Refuse leftovers of both sides that match by name, where only one of the two lies in a sub-folder."""
     rule = best.rule
-    if rule.mask.open or not best.images_left or not best.masks_left:
+    if best.flat or rule.mask.open or not best.images_left or not best.masks_left:
         return
     flat = by_rule(rule, Files(best.images_left, best.masks_left, same=False), flat=True)
     for image, masks in flat.pairs:

@@ -1,5 +1,6 @@
 """Patterns of file names: ``{name}_mask``, ``mask_{name}``, ``{name}/*``, and the words that make a pattern likely."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -8,9 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 NAME, FILE = "{name}", "{file}"
-ENDINGS = frozenset(
-    f".{ending}" for ending in "jpg jpeg jpe jfif png gif bmp tif tiff webp ppm pgm pbm pnm".split()
-)
+ENDINGS = frozenset(f".{ending}" for ending in "jpg jpeg jpe jfif png gif bmp tif tiff webp ppm pgm pbm pnm".split())
 IMAGE_WORDS = "images?|imgs?|im|photos?|pictures?|pics?|sat|frames?|inputs?|rgb|orig(?:inals?)?"
 MASK_WORDS = (
     "masks?|msks?|segmentations?|segs?|labels?|lbls?|gts?|ground[ _-]?truths?|annotations?|annots?|anns?|trimaps?"
@@ -27,11 +26,14 @@ class File:
 
     @cached_property
     def name(self) -> str:
-        """Its place without the ending; an ending of digits alone, as in ``scan.001``, belongs to the name."""
-        rest, dot, ending = self.place.rpartition(".")
-        if not rest or rest.endswith("/") or "/" in ending or not ending or ending.isdigit():
-            return self.place
-        return rest
+        """Its place without the ending."""
+        return self.place.removesuffix(self.ending)
+
+    @cached_property
+    def ending(self) -> str:
+        """With the dot; one of digits alone, as in ``scan.001``, belongs to the name."""
+        ending = os.path.splitext(self.place)[1]
+        return "" if ending[1:].isdigit() or ending == "." else ending
 
     @property
     def folder(self) -> str:
@@ -104,7 +106,7 @@ class Form:
         folders = found[1] + "".join(f"{part}/" for part in parts[:-depth])
         stop = len(parts[-depth])
         fixed = len(self._parts[1])
-        starts = [start for start in (range(stop) if "*" in self._parts[1] else [fixed])]
+        starts = range(stop) if "*" in self._parts[1] else [fixed]
         for length in lengths:
             for start in starts:
                 end = start + length
@@ -190,4 +192,3 @@ class Rule:
         then affixes of both sides."""
         kind = 1 if self.image.text == FILE else 0 if self.text == NAME else 2 if self.image.text == NAME else 3
         return self.mask.many, kind, len(self.text), self.text
-
