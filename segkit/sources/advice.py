@@ -47,7 +47,7 @@ def _look_swapped(files: Files) -> bool:
         swapped = match(Files(files.masks, files.images, same=False), "auto")
     except InputError:
         return False
-    return _has_mask_word(swapped.rule.mask.text) and swapped.found > len(files.images) / 2
+    return _mask_words(swapped.rule.mask.text) > 0 and swapped.found > len(files.images) / 2
 
 
 def derived(files: Files, endings: bool) -> Rule | None:
@@ -68,21 +68,15 @@ def derived(files: Files, endings: bool) -> Rule | None:
 
 
 def _rank(pair: tuple[Affixes, Affixes], counts: Counter) -> tuple:
-    """The most pairs first; then short affixes, words for masks, and JPEG for images."""
-    (prefix, suffix), (mask_prefix, mask_suffix) = pair
-    lossy = mask_suffix.lower().endswith((".jpg", ".jpeg"))
-    return (
-        -counts[pair],
-        lossy,
-        len(prefix + suffix),
-        not _has_mask_word(f"{mask_prefix} {mask_suffix}"),
-        len(mask_prefix + mask_suffix),
-        pair,
-    )
+    """The most pairs first; then PNG for masks, whole words, few texts at images, words for masks, short affixes."""
+    own, other = pair
+    lossy = other[1].lower().endswith((".jpg", ".jpeg"))
+    torn = sum(prefix[-1:].isalnum() + suffix[:1].isalnum() for prefix, suffix in pair)
+    return -counts[pair], lossy, torn, len("".join(own)), -_mask_words("_".join(other)), len("".join(other)), pair
 
 
-def _has_mask_word(text: str) -> bool:
-    return any(MASKS.is_word(word) for word in re.split(r"[^A-Za-z]+", text))
+def _mask_words(text: str) -> int:
+    return sum(map(MASKS.is_word, re.findall("[A-Z]?[a-z]+|[A-Z]+", text)))
 
 
 def _cores(files: Sequence[File], endings: bool) -> dict[str, list[Affixes]]:

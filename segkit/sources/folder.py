@@ -182,15 +182,16 @@ def _files(options: Folder, lists: set[Path]) -> tuple[Files, int]:
 
 
 def _side(key: str, folder: Path, inner: Path, lists: set[Path]) -> tuple[list[File], int]:
-    """The images below a folder in the order of their places, without those in ``inner``; and the number of other files,
+    """The images below a folder in the order of their places, without those in ``inner``; and the number of other files
     without ``lists``."""
     files: dict[str, File] = {}
     endings: Counter[str] = Counter()
-    for path in _walk(key, folder, inner):
-        if not _is_image(path):
-            endings[path.suffix.lower()] += path not in lists
+    for place in _walk(key, folder, inner):
+        path, ending = folder / place, os.path.splitext(place)[1].lower()
+        if not _is_image(path, ending):
+            endings[ending] += path not in lists
             continue
-        file = File(path, unicodedata.normalize("NFC", path.relative_to(folder).as_posix()))
+        file = File(path, unicodedata.normalize("NFC", place))
         for part in (*file.name.split("/"), *filter(None, [file.ending])):
             if fault := name_fault(part):
                 raise InputError(f"data.folder.{key}: the name {part[:40]!r} {fault}; rename it")
@@ -207,26 +208,27 @@ def _side(key: str, folder: Path, inner: Path, lists: set[Path]) -> tuple[list[F
     return [files[place] for place in sorted(files)], endings.total()
 
 
-def _walk(key: str, top: Path, inner: Path) -> Iterator[Path]:
-    """Files below a folder without hidden ones, each folder once, also where links lead back to it."""
+def _walk(key: str, top: Path, inner: Path) -> Iterator[str]:
+    """Places of files below a folder, without hidden ones; each folder once, also where links lead back to it."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"data.folder.{key}: {brief(error.filename, 300)} cannot be read: {error.strerror}")
 
-    known = {_identity(top)} | ({_identity(inner)} if _identity(inner) != _identity(top) else set())
+    known = {_identity(top), _identity(inner)}
     for folder, folders, names in os.walk(top, followlinks=True, onerror=refuse):
         kept = []
         for name in sorted(filter(_is_visible, folders)):
-            identity = _identity(Path(folder, name))
+            identity = _identity(os.path.join(folder, name))
             if identity not in known:
                 known.add(identity)
                 kept.append(name)
         folders[:] = kept
-        yield from (Path(folder, name) for name in names if _is_visible(name))
+        above = folder[len(str(top)) :].strip("/")
+        yield from (f"{above}/{name}".lstrip("/") for name in names if _is_visible(name))
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
     return status.st_dev, status.st_ino
 
 
@@ -234,9 +236,9 @@ def _is_visible(name: str) -> bool:
     return not name.startswith(".") and name.lower() not in SYSTEM_FILES
 
 
-def _is_image(path: Path) -> bool:
+def _is_image(path: Path, ending: str) -> bool:
     """By its ending, so that damaged files, broken links and pipes are reported later; or by its first bytes."""
-    if path.suffix.lower() in ENDINGS:
+    if ending in ENDINGS:
         return True
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would block

@@ -148,7 +148,7 @@ def _refuse_mixture(best: Match, others: Iterable[Match]) -> None:
         patterns = [f'"{each.pattern}"' for each in (best, other) if each.pattern]
         raise InputError(
             f"data.folder: the names follow two rules: {best.found:,} images match by {best.text} "
-            f"({_shown(best.pairs[0])}), {-negative:,} by {other.text} ({_shown(example)}); name all masks by one rule, "
+            f"({_shown(best.pairs[0])}), {-negative:,} by {other.text} ({_shown(example)}); name masks by one rule, "
             f"or set data.folder.match to the right one, {' or '.join(patterns)}"
         )
 

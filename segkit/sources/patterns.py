@@ -9,7 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 NAME, FILE = "{name}", "{file}"
-ENDINGS = frozenset(f".{ending}" for ending in "jpg jpeg jpe jfif png gif bmp tif tiff webp ppm pgm pbm pnm".split())
+ENDINGS = frozenset(
+    f".{ending}" for ending in ("jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "tif", "tiff", "webp")
+)
+ENDINGS |= {".ppm", ".pgm", ".pbm", ".pnm"}
 IMAGE_WORDS = "images?|imgs?|im|photos?|pictures?|pics?|sat|frames?|inputs?|rgb|orig(?:inals?)?"
 MASK_WORDS = (
     "masks?|msks?|segmentations?|segs?|labels?|lbls?|gts?|ground[ _-]?truths?|annotations?|annots?|anns?|trimaps?"
