@@ -137,7 +137,7 @@ class Words:
     """Finds the forms that the names of one side may have, by the words that people use."""
 
     def __init__(self, words: str, many: bool) -> None:
-        separator = r"[_\-. ]+"
+        separator = r"[_\-. ]"
         self._many = many
         self._word = re.compile(rf"(?:{words})", re.IGNORECASE)
         self._prefix = re.compile(rf"(?i:{words})(?:{separator}|(?=\d)|(?<=[a-z])(?=[A-Z]))(?=[^/])")
