@@ -9,7 +9,7 @@ import shutil
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -145,7 +145,7 @@ def _names(matched: Match) -> dict[str, tuple[File, tuple[File, ...]]]:
     return dict(sorted((image.name if unique else image.place, (image, masks)) for image, masks in matched.pairs))
 
 
-def _notes(matched: Match, options: Folder, splits: dict[str, str], feasible) -> list[str]:
+def _notes(matched: Match, options: Folder, splits: dict[str, str], feasible: Callable[[dict], bool]) -> list[str]:
     notes = []
     masks = sum(len(masks) for _, masks in matched.pairs)
     if masks > len(matched.pairs):

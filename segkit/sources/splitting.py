@@ -25,7 +25,7 @@ def groups_of(names: Iterable[str], pattern: str) -> dict[str, str]:
     groups = {name: (hit[1] or "") if hit else "" for name, hit in found.items()} or dict.fromkeys(names, "")
     if pattern and (without := [name for name in groups if not groups[name]]):
         raise InputError(
-            f"data.folder.group: {pattern!r} captures nothing in {len(without):,} of {len(groups):,} names "
+            f"data.folder.group: {brief(repr(pattern))} captures nothing in {len(without):,} of {len(groups):,} names "
             f"({few(without)}); change it so that every name has a group"
         )
     return groups
@@ -133,7 +133,8 @@ def _refuse_small(splits: Mapping[str, str], groups: Mapping[str, str], split: F
     shares = [value for value in (split.test, split.valid) if not isinstance(value, str)]
     if len(shares) < 2:
         raise InputError(f"{start} give {sizes}; {least}: add images, or change data.folder.split")
-    needed = next(n for n in range(len(splits), 10**6) if n - sum(_numbers(split, n)) >= LEAST["train"])
+    # The shares leave a tenth, less up to one image for rounding, so 30 images are always enough.
+    needed = 1 + max(n for n in range(30) if n - sum(_numbers(split, n)) < LEAST["train"])
     raise InputError(
         f"{start} are too few for data.folder.split, which needs at least {needed}: add images, or lower the shares "
         f"(5 images are the least: 2 for training, 1 for validation, 2 for the test set)"

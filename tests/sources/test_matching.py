@@ -97,6 +97,7 @@ def test_a_rule_that_was_printed_can_be_set(image, mask, rule):
         ("N/image.png", "N/mask.png", "{name}/image -> {name}/mask"),
         ("N/images/N.png", "N/masks/N.png", None),
         ("img_N.png", "N.png", "img_{name} -> {name}"),
+        ("N.jpg", "N.jpg.png", "{name}.jpg -> {name}.jpg.png"),
     ],
 )
 def test_images_and_masks_side_by_side(image, mask, rule):
