@@ -12,7 +12,6 @@ from segkit.base.params import FolderSplit
 
 LARGEST_LIST = 2**26  # bytes
 LEAST = {"test": 2, "valid": 1, "train": 2}  # images
-SETS = {"test": "test set", "valid": "validation set", "train": "training set"}
 CANDIDATES = (r"^(.+)/[^/]+$", r"^(.+)_[^_/]+$", r"^(.+)-[^-/]+$", r"^(.+)\.[^./]+$", r"^(.+) [^ /]+$")
 
 
@@ -21,9 +20,11 @@ def groups_of(names: Iterable[str], pattern: str) -> dict[str, str]:
 
     Raises InputError for names without a group.
     """
-    found = {name: re.search(pattern, name) for name in names} if pattern else {}
-    groups = {name: (hit[1] or "") if hit else "" for name, hit in found.items()} or dict.fromkeys(names, "")
-    if pattern and (without := [name for name in groups if not groups[name]]):
+    if not pattern:
+        return dict.fromkeys(names, "")
+    found = {name: re.search(pattern, name) for name in names}
+    groups = {name: (hit[1] or "") if hit else "" for name, hit in found.items()}
+    if without := [name for name, group in groups.items() if not group]:
         raise InputError(
             f"data.folder.group: {brief(repr(pattern))} captures nothing in {len(without):,} of {len(groups):,} names "
             f"({few(without)}); change it so that every name has a group"
