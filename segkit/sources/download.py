@@ -25,5 +25,5 @@ def download(params: Params, target: Path) -> str:
     with atomic_folder(target) as folder:
         options = getattr(params.data, params.data.source)
         origin = source.bring(folder, options, params.seed, params.runtime.workers)
-        images = sum(1 for path in (folder / "images").iterdir() if path.suffix == ".jpg")
+        images = sum(1 for path in (folder / "images").rglob("*") if path.is_file() and path.suffix != ".mat")
     return f"{images:,} images, {origin}"

@@ -1,73 +1,249 @@
-"""A user's own images and masks, copied into the layout of Oxford-IIIT Pet, so that one reader serves all sources.
+"""A user's own images and masks: found, matched, split, and copied unchanged.
 
-Images and masks match by their names without the extension. The files are copied unchanged: ``segkit.dataset`` decides
-what the values of a mask mean.
+``segkit.dataset`` decides what the values of images and masks mean.
 """
 
-import hashlib
 import os
+import re
 import shutil
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from segkit.base.errors import InputError, brief
-from segkit.base.files import atomic_write
+from segkit.base.files import write_json
 from segkit.base.names import name_fault
 from segkit.base.params import Folder
 from segkit.base.progress import bar
-from segkit.base.workspace import main_checkout
+from segkit.base.workspace import user_path
+from segkit.sources.advice import no_pair
+from segkit.sources.matching import Files, Match, match
+from segkit.sources.patterns import ENDINGS, NAME, File
+from segkit.sources.splitting import aliases_of, assign, few, grouped_names, groups_of
+
+# Of JPEG, PNG, GIF, BMP, TIFF and BigTIFF, WebP, PPM and its relatives.
+SIGNATURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM.{4}\0\0\0\0|II[*+]\0|MM\0[*+]|RIFF.{4}WEBP|P[1-6][\s#]", re.DOTALL
+)
+SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image with its masks, which are united where there are several.
+
+    ``name``: place below the folder of images, without ending, NFC, with ``/`` between sub-folders. ``split``: train,
+    valid or test. ``group``: what ``data.folder.group`` captures, or empty.
+    """
+
+    name: str
+    split: str
+    group: str
+    image: Path
+    masks: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What is in the folders, in words and as pairs in the order of their names."""
+
+    pairs: list[Pair]
+    rule: str
+    images_without_mask: list[str]
+    masks_without_image: list[str]
+    other_files: int
+    notes: list[str]
+
+    def line(self) -> str:
+        """``412 pairs by {name}_mask; 3 images without a mask (a, b, c); 25 other files ignored; ...``"""
+        parts = [f"{_count(self.pairs, 'pair')} by {brief(self.rule, 200)}"]
+        if groups := len({pair.group for pair in self.pairs} - {""}):
+            parts.append(f"{groups:,} groups")
+        if left := self.images_without_mask:
+            parts.append(f"{_count(left, 'image')} without a mask ({few(left)})")
+        if left := self.masks_without_image:
+            parts.append(f"{_count(left, 'mask')} without an image ({few(left)})")
+        if self.other_files:
+            parts.append(f"{self.other_files:,} other file{'s' * (self.other_files > 1)} ignored")
+        return "; ".join(parts + self.notes)
+
+
+def _count(items: list, noun: str) -> str:
+    return f"{len(items):,} {noun}{'s' * (len(items) != 1)}"
+
+
+def understand(options: Folder) -> Understood:
+    """Match the images and masks of ``options`` and split them; reads names and a few bytes, and writes nothing.
+
+    Raises InputError for folders that are missing or hold no images, for names that do not match or match by two rules,
+    for invalid names, and for splits or groups that are not possible.
+    """
+    return _understand(options)[0]
 
 
 def bring(target: Path, options: Folder, seed: int, workers: int) -> str:
-    """Copy the pairs of ``options.images`` and ``options.masks`` into ``target``; returns where they are from.
+    """Copy what matches unchanged to ``target/images`` and ``target/masks``, and list it in ``target/samples.json``.
 
-    A sample is in the test set if the SHA-256 of its name, scaled to [0, 1), is below ``options.test_share``; the
-    others are listed in ``trainval.txt`` in the order of that hash. Files without a partner or that cannot be read are
-    listed too, so that preprocessing reports them. Raises InputError for a missing folder, one folder for both, JPEG
-    masks, or names that a list cannot hold.
+    ``samples.json``: ``{"samples": [{"name", "split", "group", "image", "masks"}, ...]}`` with paths relative to
+    ``target``. Pipes and broken links are listed and not copied, so that preprocessing reports them. Returns where the
+    data are from and what was understood. Raises InputError as ``understand``. ``seed``, ``workers``: not used.
     """
-    pictures = _by_name(main_checkout() / options.images, "images")
-    masks = _by_name(main_checkout() / options.masks, "masks")
-    if (main_checkout() / options.images).samefile(main_checkout() / options.masks):
-        raise InputError("data.folder: images and masks are the same folder; set masks to that of the masks")
-    lossy = [path.name for path in masks.values() if path.suffix.lower() in (".jpg", ".jpeg")]
-    if lossy:
-        raise InputError(
-            f"data.folder.masks: {len(lossy)} masks are JPEG, which changes values ({lossy[0]}, ...); save them as PNG"
-        )
-    names = sorted(pictures.keys() | masks.keys())
-    for files, folder, ending in ((pictures, "images", "jpg"), (masks, "annotations/masks", "png")):
+    found, places = _understand(options)
+    for folder in ("images", "masks"):
         (target / folder).mkdir(parents=True)
-        for name in bar(names, label=f"copying {folder}", unit="img"):
-            if name in files and files[name].is_file():
-                shutil.copyfile(files[name], target / folder / f"{name}.{ending}")
-    _write_lists(target / "annotations", names, options.test_share)
-    return f"from {options.images}"
+    samples = []
+    for pair in bar(found.pairs, label="copying", unit="img"):
+        image, *masks = copies = [f"images/{places[pair.image]}", *(f"masks/{places[mask]}" for mask in pair.masks)]
+        for source, copy in zip((pair.image, *pair.masks), copies, strict=True):
+            (target / copy).parent.mkdir(parents=True, exist_ok=True)
+            if source.is_file():
+                shutil.copyfile(source, target / copy)
+        samples.append(asdict(pair) | {"image": image, "masks": masks})
+    write_json(target / "samples.json", {"samples": samples})
+    return f"from {options.images}: {found.line()}"
 
 
-def _write_lists(annotations: Path, names: list[str], test_share: float) -> None:
-    """Write ``trainval.txt`` and ``test.txt``, one name per line; a ``list.txt`` would mean names with breeds."""
-    shares = {name: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8 for name in names}
-    ordered = sorted(names, key=shares.__getitem__)
-    test = [name for name in ordered if shares[name] < test_share]
-    trainval = ordered[len(test) :]
-    for file_name, chosen in (("trainval.txt", trainval), ("test.txt", test)):
-        with atomic_write(annotations / file_name, "w", encoding="utf-8") as file:
-            file.writelines(f"{name}\n" for name in chosen)
+def _understand(options: Folder) -> tuple[Understood, dict[Path, str]]:
+    """What was understood, and the place of each file."""
+    folder = user_path(options.images)
+    lists = {folder / value for value in (options.split.test, options.split.valid) if isinstance(value, str)}
+    files, others = _files(options, lists)
+    if files.same and options.match == NAME:
+        raise InputError(
+            'data.folder.match: "{name}" would make each image its own mask, since images and masks are in one folder; '
+            'set it to how names of masks differ, for example "{name}_mask"'
+        )
+    matched = match(files, options.match)
+    if not matched.pairs:
+        raise no_pair(files, options.match)
+    names = _names(matched)
+    groups = groups_of(names, options.group)
+    left = {file.name: file.place for file in matched.images_left if file.name not in names}
+    aliases = aliases_of({name: image.place for name, (image, _) in names.items()} | left)
+    splits = assign(groups, options.split, folder, aliases, left.keys())
+    notes = _notes(matched, options, splits, lambda groups: _works(groups, options, folder, aliases, left))
+    understood = Understood(
+        pairs=[
+            Pair(name, splits[name], groups[name], image.path, tuple(mask.path for mask in masks))
+            for name, (image, masks) in names.items()
+        ],
+        rule=matched.text,
+        images_without_mask=[file.name for file in matched.images_left],
+        masks_without_image=[file.name for file in matched.masks_left],
+        other_files=others,
+        notes=notes,
+    )
+    return understood, {file.path: file.place for file in (*files.images, *files.masks)}
 
 
-def _by_name(folder: Path, key: str) -> dict[str, Path]:
-    """Files by their name without the extension, without hidden files and folders. Pipes and broken links are included,
-    so that preprocessing reports them."""
-    if not os.path.isdir(folder):  # False for a name too long, at which Path.is_dir raises
-        raise InputError(f"data.folder.{key}: {brief(folder, 300)} is not a folder")
-    files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not path.is_dir() and not path.name.startswith("."):
-            name = path.stem
-            if fault := name_fault(name):
-                raise InputError(f"data.folder.{key}: the name {name[:40]!r} {fault}; rename it")
-            if name in files:
-                same = f"{files[name].name} and {path.name}"
-                raise InputError(f"data.folder.{key}: {same} have the same name; rename one")
-            files[name] = path
-    return files
+def _names(matched: Match) -> dict[str, tuple[File, tuple[File, ...]]]:
+    """Pairs by name in the order of the names; with endings if there are both a.png and a.jpg."""
+    unique = len({image.name for image, _ in matched.pairs}) == len(matched.pairs)
+    return dict(sorted((image.name if unique else image.place, (image, masks)) for image, masks in matched.pairs))
+
+
+def _notes(matched: Match, options: Folder, splits: dict[str, str], feasible: Callable[[dict], bool]) -> list[str]:
+    notes = []
+    masks = sum(len(masks) for _, masks in matched.pairs)
+    if masks > len(matched.pairs):
+        notes.append(f"{masks:,} masks, those of an image are united")
+    if not options.group and (note := grouped_names(list(splits), splits, feasible)):
+        notes.append(note)
+    return notes
+
+
+def _works(groups: dict[str, str], options: Folder, folder: Path, aliases: dict, left: dict) -> bool:
+    try:
+        assign(groups, options.split, folder, aliases, left.keys())
+    except InputError:
+        return False
+    return True
+
+
+def _files(options: Folder, lists: set[Path]) -> tuple[Files, int]:
+    """Images and masks, and how many other files there are. Of a folder in the other one, files have its role only."""
+    folders = {key: user_path(getattr(options, key)) for key in ("images", "masks")}
+    for key, folder in folders.items():
+        if not os.path.isdir(folder):  # False for a name too long, at which Path.is_dir raises
+            raise InputError(f"data.folder.{key}: {brief(folder, 300)} is not a folder")
+    same = folders["images"].samefile(folders["masks"])
+    sides, others = {}, 0
+    for key, folder in folders.items():
+        inner = folders["masks" if key == "images" else "images"]
+        if key == "masks" and same:
+            sides[key] = sides["images"]
+        else:
+            sides[key], ignored = _side(key, folder, inner, lists)
+            others += ignored
+    return Files(sides["images"], sides["masks"], same), others
+
+
+def _side(key: str, folder: Path, inner: Path, lists: set[Path]) -> tuple[list[File], int]:
+    """The images below a folder in the order of their places, without those in ``inner``; and the number of other files
+    without ``lists``."""
+    files: dict[str, File] = {}
+    endings: Counter[str] = Counter()
+    for place in _walk(key, folder, inner):
+        path, ending = folder / place, os.path.splitext(place)[1].lower()
+        if not _is_image(path, ending):
+            endings[ending] += path not in lists
+            continue
+        file = File(path, unicodedata.normalize("NFC", place))
+        for part in (*file.name.split("/"), *filter(None, [file.ending])):
+            if fault := name_fault(part):
+                raise InputError(f"data.folder.{key}: the name {part[:40]!r} {fault}; rename it")
+        if other := files.get(file.place):
+            same = f"{str(other.path)!a} and {str(path)!a}"
+            raise InputError(f"data.folder.{key}: {same} are one name in two Unicode forms; rename one")
+        files[file.place] = file
+    if not files:
+        kinds = f" ({few([ending or 'no ending' for ending, _ in endings.most_common()])})"
+        held = f" but {endings.total():,} other files{kinds}" if endings else ""
+        raise InputError(
+            f"data.folder.{key}: {brief(folder, 300)} holds no images{held}; save the {key} there as PNG, JPEG or TIFF"
+        )
+    return [files[place] for place in sorted(files)], endings.total()
+
+
+def _walk(key: str, top: Path, inner: Path) -> Iterator[str]:
+    """Places of files below a folder, without hidden ones; each folder once, also where links lead back to it."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"data.folder.{key}: {brief(error.filename, 300)} cannot be read: {error.strerror}")
+
+    known = {_identity(top), _identity(inner)}
+    for folder, folders, names in os.walk(top, followlinks=True, onerror=refuse):
+        kept = []
+        for name in sorted(filter(_is_visible, folders)):
+            identity = _identity(os.path.join(folder, name))
+            if identity not in known:
+                known.add(identity)
+                kept.append(name)
+        folders[:] = kept
+        above = folder[len(str(top)) :].strip("/")
+        yield from (f"{above}/{name}".lstrip("/") for name in names if _is_visible(name))
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in SYSTEM_FILES
+
+
+def _is_image(path: Path, ending: str) -> bool:
+    """By its ending, so that damaged files, broken links and pipes are reported later; or by its first bytes."""
+    if ending in ENDINGS:
+        return True
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would block
+            return False
+        with open(path, "rb") as file:
+            return bool(SIGNATURE.match(file.read(16)))
+    except OSError:
+        return False
