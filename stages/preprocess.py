@@ -6,11 +6,17 @@ from segkit.base.stage import run_stage
 
 KEYS = (
     "preprocess.size",
+    "preprocess.resize",
     "preprocess.border",
     "preprocess.valid_every",
     "preprocess.on_bad",
     "preprocess.on_empty",
+    "preprocess.on_suspect",
     "preprocess.on_duplicate",
+    "data.folder.foreground",
+    "data.folder.ignore",
+    "data.folder.range",
+    "data.folder.pages",
 )
 
 
