@@ -21,11 +21,13 @@ KEYS = (
 
 
 def work(params):
-    """``data/raw`` to ``data/processed``."""
+    """``data/raw/download`` to ``data/processed``."""
     from segkit.dataset.findings import describe
     from segkit.dataset.preprocess import preprocess
 
-    return describe(preprocess(Path("data/raw"), Path("data/processed"), params.preprocess, params.runtime.workers))
+    return describe(
+        preprocess(Path("data/raw/download"), Path("data/processed"), params.preprocess, params.runtime.workers)
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segkit.base.errors import InputError, brief
 
-# What the stages, DVC and TensorBoard write and replace; a test compares it with dvc.yaml.
+# Where the stages, DVC and TensorBoard write; a test compares it with dvc.yaml.
 OUTPUTS = ("data/raw", "data/processed", "data/augmented", "models", "metrics", "runs", ".segkit", ".dvc")
 
 
@@ -51,9 +51,9 @@ def refuse_output(path: Path, key: str) -> None:
     for output in OUTPUTS:
         for folder in {main_checkout() / output, Path.cwd() / output}:
             if _is_within(path, folder):
-                fault = f"is in {output}, which the pipeline replaces; move your files to another folder"
+                fault = f"is in {output}, where the pipeline writes; move your files to another folder"
             elif _is_within(folder, path):
-                fault = f"contains {output}, which the pipeline replaces; use a folder that holds your files alone"
+                fault = f"contains {output}, where the pipeline writes; use a folder that holds your files alone"
             else:
                 continue
             raise InputError(f"{key}: {brief(path, 300)} {fault}, for example in data/own, and set {key} to it")

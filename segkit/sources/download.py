@@ -1,4 +1,4 @@
-"""Fill ``data/raw`` from the source that ``data.source`` names.
+"""Fill ``data/raw/download`` from the source that ``data.source`` names.
 
 A source is a module of that name in this folder, with a function
 

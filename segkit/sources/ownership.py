@@ -1,12 +1,10 @@
-"""What ``download`` wrote into ``data/raw``, so that it never replaces a file of a user's.
+"""What ``download`` wrote into its folder, so that it never replaces a file of a user's.
 
-``checksums.json`` in ``data/raw`` holds ``{path: SHA-256}`` of every file that the stage wrote. It is part of the
+``checksums.json`` in that folder holds ``{path: SHA-256}`` of every file that the stage wrote. It is part of the
 stage's output, so it also comes with ``dvc pull`` and into DVC's temporary copies.
 """
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from segkit.base.errors import InputError, brief
 from segkit.base.files import digest, read_json, write_json
 
 RECORD = "checksums.json"
-LITTER = frozenset({RECORD, ".DS_Store", "Thumbs.db", "desktop.ini"})  # file managers write these unasked
+LITTER = frozenset({RECORD, ".DS_Store", "Thumbs.db", "desktop.ini"})  # file managers write the others unasked
 SHOWN = 3
 
 
@@ -26,9 +24,8 @@ def write_record(folder: Path) -> None:
 class NothingOfOthers:
     """``check`` for ``atomic_folder``: raises InputError if a folder holds anything that is not the stage's own.
 
-    A file is the stage's own if ``checksums.json`` lists it with the bytes that it has. Earlier versions of segkit did
-    not write ``checksums.json``; where it is missing, a file is replaced only if DVC's cache holds the same bytes. The
-    first call reads each file once, a later one only if something changed in between.
+    A file is the stage's own if ``checksums.json`` lists it with the bytes that it has. The first call reads each file
+    once, a later one only if something changed in between.
     """
 
     def __init__(self, shown: Path) -> None:
@@ -54,15 +51,12 @@ class NothingOfOthers:
 
 def _foreign(folder: Path, names: list[str]) -> list[str]:
     """Those of ``names`` that are not the stage's own."""
-    if os.path.isfile(folder / RECORD):
-        try:
-            record = read_json(folder / RECORD)
-        except InputError:
-            record = None
-        if isinstance(record, dict):
-            return [name for name in names if not _has(folder / name, record.get(name), "sha256")]
-    cache = _dvc_cache() if names else None
-    return [name for name in names if not (cache and _is_cached(folder / name, cache))]
+    try:
+        record = read_json(folder / RECORD)
+    except (InputError, OSError):
+        record = None
+    known = record if isinstance(record, dict) else {}
+    return [name for name in names if not (name in known and _has(folder / name, known[name]))]
 
 
 def _names(folder: Path) -> Iterator[str]:
@@ -82,20 +76,6 @@ def _state(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _has(path: Path, expected: object, algorithm: str) -> bool:
-    # DVC may have linked it to its cache; a pipe would be waited for.
-    return expected is not None and path.is_file() and digest(path, algorithm) == expected
-
-
-def _is_cached(path: Path, cache: Path) -> bool:
-    if not path.is_file():
-        return False
-    md5 = digest(path, "md5")
-    copy = cache / "files" / "md5" / md5[:2] / md5[2:]
-    return copy.is_file() and copy.stat().st_size == path.stat().st_size
-
-
-def _dvc_cache() -> Path | None:
-    """The folder of DVC's cache; None without DVC."""
-    answer = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True, check=False)
-    return Path(answer.stdout.strip()) if answer.returncode == 0 and answer.stdout.strip() else None
+def _has(path: Path, checksum: object) -> bool:
+    # DVC may have put a link to its cache here; a pipe would be waited for.
+    return path.is_file() and digest(path) == checksum
