@@ -1,7 +1,7 @@
 """Comparison with segmentation_models_pytorch: images per second, and test Dice after the same wall time.
 
     pip install segmentation-models-pytorch
-    python -m benchmarks.against_smp --raw data/raw [--size 128] [--minutes 4] [--lr 0.001] [--json FILE]
+    python -m benchmarks.against_smp --raw data/raw/download [--size 128] [--minutes 4] [--lr 0.001] [--json FILE]
 
 The loop of segmentation_models_pytorch has the settings of its own example for Oxford-IIIT Pet: ``smp.Unet`` with a
 ResNet34 encoder and one output channel, ImageNet statistics for normalisation, Dice loss on logits, Adam with a
@@ -118,7 +118,7 @@ def score(probabilities: Callable, test: Split) -> float:
 def main() -> int:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw", type=Path, default=Path("data/raw"))
+    parser.add_argument("--raw", type=Path, default=Path("data/raw/download"))
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--lr", type=float, default=1e-3, help="ours; theirs is 2e-4, as in their example")

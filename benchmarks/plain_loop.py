@@ -1,6 +1,6 @@
 """Images per second of the training loop and of a typical tutorial loop, with the same networks and batch size.
 
-    python -m benchmarks.plain_loop [--raw data/raw] [--size 128] [--model unet] [--rounds 7] [--json FILE]
+    python -m benchmarks.plain_loop [--raw data/raw/download] [--size 128] [--model unet] [--rounds 7] [--json FILE]
 
 The plain loop decodes and resizes JPEGs at every read in the main process, normalises image by image, and uses fp32,
 NCHW, torch's own layers and losses, and AdamW with default settings. It reads the loss after each step and has no
@@ -147,7 +147,9 @@ def compare(name: str, raw: Path, size: int, rounds: int, steps: dict[type, int]
 def main() -> int:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="images in the layout of Oxford-IIIT Pet")
+    parser.add_argument(
+        "--raw", type=Path, default=Path("data/raw/download"), help="images in the layout of Oxford-IIIT Pet"
+    )
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--model", choices=MODEL_NAMES)
     parser.add_argument("--rounds", type=int, default=7)

@@ -1,6 +1,6 @@
 """Speed of the preprocess stage, and its upper bound: Pillow decoding the same files on all cores, without output.
 
-    python -m benchmarks.preprocess_speed --raw data/raw [--size 128] [--rounds 7] [--json FILE]
+    python -m benchmarks.preprocess_speed --raw data/raw/download [--size 128] [--rounds 7] [--json FILE]
 
 There are two bounds: decoding the images alone, and images and masks. Both decode at full size. preprocess may decode
 a JPEG at a fraction of its size if that is enough, but it also resizes, counts, hashes and writes.
@@ -46,7 +46,7 @@ def whole(
 def main() -> int:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw", type=Path, default=Path("data/raw"))
+    parser.add_argument("--raw", type=Path, default=Path("data/raw/download"))
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)

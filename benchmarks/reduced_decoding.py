@@ -1,6 +1,6 @@
 """Effect of decoding JPEGs at reduced size on pixel values and on the Dice of a trained network.
 
-    python -m benchmarks.reduced_decoding --raw data/raw --checkpoint models/resnet34_unet.safetensors [--json FILE]
+    python -m benchmarks.reduced_decoding --checkpoint models/resnet34_unet.safetensors [--raw FOLDER] [--json FILE]
 
 The test images are packed twice, decoded at full size and as preprocess does, and the checkpoint is scored on both.
 """
@@ -27,7 +27,7 @@ from segkit.models.predictor import Predictor
 def main() -> int:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw", type=Path, default=Path("data/raw"))
+    parser.add_argument("--raw", type=Path, default=Path("data/raw/download"))
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Dice of methods that ignore shapes: thresholds, colour histograms and fixed masks.
 
-    python -m benchmarks.trivial_baselines [--raw data/raw] [--json FILE]
+    python -m benchmarks.trivial_baselines [--raw data/raw/download] [--json FILE]
 
 All methods are fitted on ``annotations/trainval.txt`` and scored on ``annotations/test.txt`` by the mean over
 images of 2TP / (2TP + FP + FN). Trimap values 1 and 3 are foreground. A data set on which one of them scores
@@ -188,7 +188,9 @@ def measure(raw: Path) -> dict[str, float]:
 def main() -> int:
     """Print the table and, on request, write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder with images/ and annotations/")
+    parser.add_argument(
+        "--raw", type=Path, default=Path("data/raw/download"), help="folder with images/ and annotations/"
+    )
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     options = parser.parse_args()
 

@@ -8,10 +8,10 @@ KEYS = ("seed", "data")
 
 
 def work(params):
-    """``data.source`` to ``data/raw``."""
+    """``data.source`` to ``data/raw/download``."""
     from segkit.sources.download import download
 
-    return download(params, Path("data/raw"))
+    return download(params, Path("data/raw/download"))
 
 
 if __name__ == "__main__":

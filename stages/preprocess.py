@@ -6,21 +6,30 @@ from segkit.base.stage import run_stage
 
 KEYS = (
     "preprocess.size",
+    "preprocess.resize",
     "preprocess.border",
     "preprocess.valid_every",
     "preprocess.on_bad",
     "preprocess.on_empty",
+    "preprocess.on_suspect",
     "preprocess.on_duplicate",
+    "data.folder.foreground",
+    "data.folder.ignore",
+    "data.folder.range",
+    "data.folder.pages",
 )
 
 
 def work(params):
-    """``data/raw`` to ``data/processed``."""
+    """``data/raw/download`` to ``data/processed``."""
     from segkit.dataset.findings import describe
     from segkit.dataset.preprocess import preprocess
 
     summary = preprocess(
-        Path("data/raw"), Path("data/processed"), params.preprocess, params.runtime.workers, params.data.folder
+        *map(Path, ("data/raw/download", "data/processed")),
+        params.preprocess,
+        params.runtime.workers,
+        params.data.folder,
     )
     return describe(summary)
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -37,11 +37,19 @@ def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``path``; on success it replaces ``path``, on any exception it is removed."""
+def atomic_folder(path: str | Path, check: Callable[[Path], None] = lambda former: None) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``; on success it replaces ``path``, on any exception it is removed.
+
+    ``check`` is called with the folder that would be replaced, if there is one: before anything is written, and again
+    when it was moved aside. If it raises, that folder stays as it is.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial, former = _partial(path), path.with_name(f".{path.name}.partial.former")
+    if os.path.lexists(former) and not os.path.lexists(path):  # killed between the two renames
+        os.replace(former, path)
+    if os.path.lexists(path):
+        check(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     remove(partial)
     partial.mkdir()
     try:
@@ -51,6 +59,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         remove(former)
         if os.path.lexists(path):
             os.replace(path, former)
+            check(former)
         os.replace(partial, path)
     except BaseException:
         remove(partial)

@@ -79,7 +79,7 @@ def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
 def _samples(params: Params, report: dict[str, Any]) -> list[Sample]:
     """The samples as ``download`` would list them; of a source that is not a folder, as it did."""
     if params.data.source != "folder":
-        raw = Path("data/raw")
+        raw = Path("data/raw/download")
         if not raw.is_dir():
             raise InputError(f"{raw} is missing; run 'dvc repro download' first, or set data.source to folder")
         _print("source", f"{raw}, from {params.data.source}")

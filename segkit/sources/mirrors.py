@@ -7,28 +7,37 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from segkit.base.errors import InputError, brief
-from segkit.base.workspace import main_checkout
+from segkit.base.workspace import user_path
 from segkit.sources.fetch import NotFound, discard, download
 
 SUMS = "SHA256SUMS"
+
+
+def local_folder(address: str) -> Path | None:
+    """The folder of a plain path or a ``file://`` address; None for any other address."""
+    try:
+        if "://" not in address:
+            return user_path(address)
+        parts = urlsplit(address)
+    except (InputError, ValueError):  # ~USER of an unknown user; not an address
+        return None
+    local = parts.scheme == "file" and parts.netloc in ("", "localhost")
+    return Path(url2pathname(parts.path)) if local else None
 
 
 class Mirror:
     """The files below an https, http or file address or in a plain folder; InputError for other addresses."""
 
     def __init__(self, address: str, cache: Path) -> None:
-        self._url, self._cache, self._folder, self.host = address.rstrip("/"), cache, None, None
+        self._url, self._cache, self._folder, self.host = address.rstrip("/"), cache, local_folder(address), None
         try:
             parts = urlsplit(address)
-            if "://" not in address:
-                self._folder = main_checkout() / Path(address).expanduser()
-            elif parts.scheme == "file" and parts.netloc in ("", "localhost"):
-                self._folder = Path(url2pathname(parts.path))
-            elif parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts[3] + parts[4]:
+            if self._folder is None:
+                web = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+                if not web or parts[3] + parts[4]:
+                    raise ValueError
                 self.host = parts.hostname
-            else:
-                raise ValueError
-        except (ValueError, RuntimeError):  # a port of letters; ~USER of an unknown user
+        except ValueError:  # a port of letters
             raise InputError("not https://HOST/PATH, http://HOST/PATH, file:///FOLDER or a path to a folder") from None
 
     def get(self, name: str, checksum: str | None, max_bytes: int) -> tuple[Path, bool]:

@@ -116,7 +116,7 @@ def test_a_fault_is_named_by_its_path(path, value, fault):
     [
         ({"augment.type": "flip", "augment.n_aug": 3}, "augment.n_aug: flip makes at most 2 copies"),
         ({"data.synthetic.min_side": 177}, "data.synthetic.max_side: must not be below min_side"),
-        ({"data.source": "folder"}, "data.folder: set images and masks to the two folders"),
+        ({"data.source": "folder", "data.folder.masks": ""}, "data.folder: set images and masks to the two folders"),
         ({"data.source": "oxford_pet", "data.oxford_pet.urls": []}, "data.oxford_pet: urls needs at least one"),
     ],
 )
@@ -144,7 +144,8 @@ def test_every_section_is_needed(key):
 
 
 def test_contradictions_are_reported_with_everything_else():
-    raw = changed({"augment.type": "flip", "augment.n_aug": 3, "data.synthetic.min_side": 200, "data.source": "folder"})
+    raw = changed({"augment.type": "flip", "augment.n_aug": 3, "data.synthetic.min_side": 200})
+    raw["data"]["source"], raw["data"]["folder"]["images"] = "folder", ""
     raw["sed"], raw["data"]["synthetic"]["samples"] = raw.pop("seed"), "x"
     paths = [fault.partition(":")[0] for fault in faults(raw) if ": " in fault]
     assert sorted(paths) == [
@@ -293,6 +294,7 @@ def test_parameters_come_out_as_they_stand_in_the_file():
     expected |= {"unet": raw["unet"] | {"train": own}}
     expected["preprocess"]["size"], expected["runtime"]["devices"] = (48, 48), "auto"
     expected["data"]["oxford_pet"]["urls"] = tuple(raw["data"]["oxford_pet"]["urls"])
+    expected["data"]["folder"]["ignore"] = tuple(raw["data"]["folder"]["ignore"])
     assert params.parse(raw).model_dump() == expected
 
 

@@ -68,7 +68,7 @@ def evaluation(model: str) -> Job:
 MODELS = ("unet", "resnet34_unet")
 TRAININGS = tuple(training(model) for model in MODELS)
 JOBS = (
-    Job("download", (), ("data/raw",), ("at a random moment", "during the final write")),
+    Job("download", (), ("data/raw/download",), ("at a random moment", "during the final write")),
     Job("preprocess", (), ("data/processed",), ("at a random moment", "during the final write")),
     Job("augment", (), ("data/augmented",), ("at a random moment", "during the final write")),
     *TRAININGS,

@@ -1,11 +1,14 @@
 """dvc.yaml tells the truth: what a stage declares is what it runs, reads and writes."""
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from segkit.base.params import MODEL_NAMES
+from segkit.base.workspace import OUTPUTS
 from tests.pipeline.declarations import Stage, covers, declared, leaves, lookup, read_yaml
 from tests.pipeline.import_graph import ROOT, STAGES, code_files
 from tests.pipeline.scripts import script
@@ -94,6 +97,7 @@ def test_a_change_of_any_other_parameter_reruns_a_stage(key: str):
     ("key", "expected"),
     [
         ("data.source", ["download"]),
+        ("data.folder.foreground", ["download", "preprocess"]),
         ("preprocess.size", ["preprocess"]),
         ("preprocess.normalize", ["train_resnet34_unet", "train_unet"]),
         ("preprocess.valid_every", ["preprocess"]),
@@ -110,10 +114,30 @@ def test_a_change_reaches_no_more_stages_than_it_must(key: str, expected: list[s
 
 
 @each_stage
-def test_data_deps_are_outs_of_other_stages(stage: Stage):
+def test_data_deps_are_outs_of_other_stages_or_folders_of_the_user(stage: Stage):
     outs = frozenset(path for other in DECLARED.values() if other != stage for path in other.outs)
-    data = {path.replace("/", ".") for path in stage.deps - stage.code}
+    users = {"${data.folder.images}", "${data.folder.masks}"} if stage.name == "download" else set()
+    assert users <= stage.deps
+    data = {path.replace("/", ".") for path in stage.deps - stage.code - users}
     assert all(covers(frozenset(path.replace("/", ".") for path in outs), path) for path in data)
+
+
+def test_no_file_of_a_user_may_lie_in_what_a_stage_writes():
+    outs = {Path(path) for stage in DECLARED.values() for path in stage.outs}
+    outputs = {Path(path) for path in OUTPUTS}
+    assert all(outputs & {path, *path.parents} for path in outs)
+    not_from_dvc_yaml = {path for path in outputs if not any(path in (out, *out.parents) for out in outs)}
+    assert not_from_dvc_yaml == {Path("runs"), Path(".segkit"), Path(".dvc")}
+
+
+def test_the_user_s_folders_are_in_git_and_their_files_are_not():
+    listed = subprocess.run(["git", "ls-files", "data/own"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git repository")
+    assert listed.stdout.split() == ["data/own/images/.gitkeep", "data/own/masks/.gitkeep"]
+    names = ["data/own/images/a.png", "data/own/masks/more/a.png"]
+    ignored = subprocess.run(["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.split() == names
 
 
 def test_dvc_has_one_metrics_file_a_model():
@@ -126,7 +150,7 @@ def test_scores_and_curves_are_in_git_and_the_rest_in_the_cache():
     in_git = {path for path, cached in outs.items() if not cached}
     kinds = ("metrics/{}.json", "metrics/scores/{}.json", "metrics/training/{}.json", "metrics/curves/{}.csv")
     assert in_git == {kind.format(name) for kind in kinds for name in MODEL_NAMES}
-    assert {"data/raw", "data/processed", "data/augmented"} < set(outs)
+    assert {"data/raw/download", "data/processed", "data/augmented"} < set(outs)
     assert {f"models/{name}.safetensors" for name in MODEL_NAMES} < set(outs)
 
 

@@ -36,9 +36,11 @@ def test_lock_has_the_declared_stages_and_no_other(root: Path):
 
 
 def test_lock_has_the_declared_command_files_and_parameters(pair: tuple[Path, Stage, dict]):
-    _, stage, record = pair
+    root, stage, record = pair
     assert record["cmd"] == stage.cmd
-    assert {entry["path"] for entry in record["deps"]} == stage.deps
+    params = read_yaml(root / "params.yaml")
+    deps = {lookup(params, path[2:-1]) if path.startswith("${") else path for path in stage.deps}
+    assert {entry["path"] for entry in record["deps"]} == deps
     assert {entry["path"] for entry in record["outs"]} == set(stage.outs)
     assert set(record["params"]["params.yaml"]) == stage.params
 

@@ -1,6 +1,8 @@
 """``download`` killed at any moment: the same command continues, and the result is that of an undisturbed run."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -44,8 +46,11 @@ def kill_when(workspace: Workspace, reached: Callable[[], bool]) -> None:
 
 
 def content(workspace: Workspace) -> dict[str, bytes]:
-    raw = workspace.root / "data/raw"
-    return {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+    raw = workspace.root / "data/raw/download"
+    files = {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+    record = json.loads(files.pop("checksums.json"))
+    assert record == {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
+    return files
 
 
 def names(folder: Path) -> set[str]:
@@ -62,7 +67,7 @@ def test_killed_in_an_archive_only_the_rest_is_fetched(workspace: Workspace, sit
     kill_when(workspace, lambda: part.exists() and part.stat().st_size > half - 10_000)
     site.stall[2].set()
     site.stall = None
-    assert not (workspace.root / "data/raw").exists()
+    assert not (workspace.root / "data/raw/download").exists()
     kept = part.stat().st_size
     assert site.files[IMAGES].startswith(part.read_bytes()) and kept <= half
     site.asked.clear()
@@ -75,10 +80,10 @@ def test_killed_in_an_archive_only_the_rest_is_fetched(workspace: Workspace, sit
 
 
 def test_killed_while_unpacking_nothing_half_done_stays(workspace: Workspace, site: Site):
-    data = workspace.root / "data"
-    images = data / ".raw.partial/.unpacking" / IMAGES / "images"
+    raw = workspace.root / "data/raw"
+    images = raw / ".download.partial/.unpacking" / IMAGES / "images"
     kill_when(workspace, lambda: images.exists() and any(images.iterdir()))
-    assert ".raw.partial" in names(data) and "raw" not in names(data)
+    assert names(raw) == {".download.partial"}
     assert 0 < len(names(images)) < len(PICTURES)
     site.asked.clear()
 
@@ -86,4 +91,4 @@ def test_killed_while_unpacking_nothing_half_done_stays(workspace: Workspace, si
     ends = [(name, f"bytes={len(site.files[name])}-") for name in (ANNOTATIONS, IMAGES)]
     assert site.asked == [("SHA256SUMS", None), *ends]
     assert content(workspace) == EXPECTED
-    assert ".raw.partial" not in names(data) and names(workspace.root / ".segkit/downloads") == set()
+    assert names(raw) == {"download"} and names(workspace.root / ".segkit/downloads") == set()

@@ -42,7 +42,9 @@ def pets(reproduced: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Wor
 def test_official_split_is_kept_and_every_tenth_picture_validates(pets: Workspace):
     samples = table(pets.root / "data/processed/samples.csv")
     assert Counter(sample["split"] for sample in samples) == {"train": 270, "valid": 30, "test": 298}
-    named = [line.split()[0] for line in (pets.root / "data/raw/annotations/trainval.txt").read_text().splitlines()]
+    named = [
+        line.split()[0] for line in (pets.root / "data/raw/download/annotations/trainval.txt").read_text().splitlines()
+    ]
     assert [sample["name"] for sample in samples if sample["split"] == "valid"] == named[::10]
     assert all(sample["group"] for sample in samples)
 
