@@ -25,12 +25,8 @@ def work(params):
     from segkit.dataset.findings import describe
     from segkit.dataset.preprocess import preprocess
 
-    summary = preprocess(
-        *map(Path, ("data/raw/download", "data/processed")),
-        params.preprocess,
-        params.runtime.workers,
-        params.data.folder,
-    )
+    raw, target = Path("data/raw/download"), Path("data/processed")
+    summary = preprocess(raw, target, params.preprocess, params.runtime.workers, params.data.folder)
     return describe(summary)
 
 

@@ -28,7 +28,6 @@ from segkit.sources.splitting import aliases_of, assign, few, grouped_names, gro
 SIGNATURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM.{4}\0\0\0\0|II[*+]\0|MM\0[*+]|RIFF.{4}WEBP|P[1-6][\s#]", re.DOTALL
 )
-SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 @dataclass(frozen=True)
@@ -233,7 +232,7 @@ def _identity(folder: str | Path) -> tuple[int, int]:
 
 
 def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in SYSTEM_FILES
+    return not name.startswith(".") and name != "__MACOSX"
 
 
 def _is_image(path: Path, ending: str) -> bool:

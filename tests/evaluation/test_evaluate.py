@@ -11,7 +11,7 @@ from PIL import Image
 
 from segkit.base.command import run_command
 from segkit.base.files import digest, read_json
-from segkit.dataset.preprocess import IMAGENET
+from segkit.dataset.findings import IMAGENET
 from segkit.evaluation.evaluate import evaluate
 from segkit.models import build
 from segkit.models.checkpoint import load_checkpoint, save_checkpoint

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from segkit.dataset.preprocess import IMAGENET
+from segkit.dataset.findings import IMAGENET
 from segkit.models.normalize import Normalizer
 from tests.tiny import many
 
