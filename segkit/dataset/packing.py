@@ -76,16 +76,16 @@ def pack_sample(sample: Sample, reading: Reading, options: Preprocess) -> Packed
         return Packed(sample, fault=str(fault))
     if all(low == high for low, high in image.getextrema()):
         return Packed(sample, fault="image: all its pixels have the same colour")
-    shown = mask != IGNORED
-    if not shown.any():
+    truth = mask == FOREGROUND
+    has_foreground, shown = truth.any(), mask.size - np.count_nonzero(mask == IGNORED)
+    if not shown:
         return Packed(sample, fault="every pixel of the mask is ignored")
-    has_foreground = bool((mask == FOREGROUND).any())
     if options.on_empty != "keep" and not has_foreground:
         return Packed(sample, fault="the mask has no foreground", key="on_empty")
     boxes = windows(mask.shape[1], mask.shape[0], options.size, options.resize)
     images, masks = rows(image, mask, boxes, options.size)
     foreground = int(np.count_nonzero(masks == FOREGROUND))
-    vanished = has_foreground and not foreground
+    vanished = bool(has_foreground and not foreground)
     if options.on_empty != "keep" and vanished:
         fault = f"its foreground vanishes at {width}x{height} px"
         return Packed(sample, fault=fault, key="on_empty", vanished=True)
@@ -100,9 +100,9 @@ def pack_sample(sample: Sample, reading: Reading, options: Preprocess) -> Packed
         pixels=sum(box.content_height * box.content_width for box in boxes),
         foreground=foreground,
         counted=int(np.count_nonzero(masks != IGNORED)),
-        share=np.count_nonzero(mask == FOREGROUND) / np.count_nonzero(shown),
+        share=np.count_nonzero(truth) / shown,
         edge=_edge_share(mask),
-        best=_best_dice(masks[0], mask, boxes[0]) if has_foreground and len(boxes) == 1 else None,
+        best=_best_dice(masks[0], truth, mask, boxes[0]) if has_foreground and len(boxes) == 1 else None,
         vanished=vanished,
         original_mask=_as_png(mask) if sample.split == "test" else b"",
     )
@@ -119,12 +119,11 @@ def _edge_share(mask: np.ndarray) -> float:
     return np.count_nonzero(edge == FOREGROUND) / max(1, np.count_nonzero(edge != IGNORED))
 
 
-def _best_dice(packed: np.ndarray, original: np.ndarray, box: Window) -> float:
+def _best_dice(packed: np.ndarray, truth: np.ndarray, mask: np.ndarray, box: Window) -> float:
     """The Dice that a network would have at the original size if it predicted the packed mask."""
-    content = Image.fromarray((packed[: box.content_height, : box.content_width] == FOREGROUND).astype(np.uint8) * 255)
-    predicted = np.asarray(content.resize(original.shape[::-1], Image.Resampling.BILINEAR)) >= 128
-    truth = original == FOREGROUND
-    predicted &= original != IGNORED
+    content = (packed[: box.content_height, : box.content_width] == FOREGROUND).astype(np.uint8)
+    scaled = Image.fromarray(content * 255).resize(mask.shape[::-1], Image.Resampling.BILINEAR)
+    predicted = (np.asarray(scaled) >= 128) & (mask != IGNORED)
     return 2 * np.count_nonzero(truth & predicted) / (np.count_nonzero(truth) + np.count_nonzero(predicted))
 
 

@@ -8,27 +8,29 @@ import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, brief
 from segkit.base.files import write_json
 from segkit.base.params import MODEL_NAMES, Params
 from segkit.base.workspace import cores
 from segkit.dataset.catalog import SPLITS, Sample, read_catalog
-from segkit.dataset.findings import Findings
+from segkit.dataset.findings import LARGER, Findings
 from segkit.dataset.packing import Packed, pack
 from segkit.dataset.survey import survey
 from segkit.reporting.contact_sheet import write_contact_sheet
 from segkit.sources.folder import understand
 
 FEW_STEPS = 10  # per epoch
+GOOD = 0.95  # a best possible Dice that needs no advice
 SHARES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)  # ends of the histogram's bins
 BAR = 30  # characters
 LABEL = 12
-NAMED = 5
+NAMED = 3
 
 
 def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None:
@@ -88,14 +90,16 @@ def _samples(params: Params, report: dict[str, Any]) -> list[Sample]:
     _print("images", folder.images)
     _print("masks", folder.masks)
     understood = understand(folder)
-    report |= {key: value for key, value in vars(understood).items() if key != "pairs"}
-    _print("matched", understood.line())
+    report["matching"] = {key: value for key, value in vars(understood).items() if key != "pairs"}
+    _print("matched", replace(understood, notes=[]).line())
+    for note in understood.notes:
+        _print("note", note)
     pairs = sorted(understood.pairs, key=lambda pair: SPLITS.index(pair.split))
     return [Sample(p.name, p.split, p.group, p.image, p.masks, trimap=False) for p in pairs]
 
 
 def _split_line(kept: Sequence[Packed]) -> str:
-    names = [result.sample.name for result in kept]
+    names = [brief(result.sample.name, 40) for result in kept]
     shown = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
     windows = sum(len(result.windows) for result in kept)
     in_windows = f" in {windows:,} windows" if windows != len(kept) else ""
@@ -113,7 +117,7 @@ def _sizes_and_shares(results: Sequence[Packed]) -> dict[str, Any]:
     _print("sizes", words)
     counts, _ = np.histogram([result.share for result in results], SHARES)
     mean = sum(result.share for result in results) / len(results)
-    _print("foreground", f"{mean:.1%} of the pixels of an image; images by their share of foreground:")
+    _print("foreground", f"{mean:.1%} of the pixels; images by their share of foreground:")
     for low, high, count in zip(SHARES, SHARES[1:], counts.tolist(), strict=False):
         if count:
             bar = "█" * max(1, round(BAR * count / counts.max()))
@@ -125,19 +129,22 @@ def _steps(params: Params, rows: int) -> dict[str, Any]:
     """Steps per epoch of each network."""
     samples = rows * (1 + params.augment.n_aug)
     steps = {name: math.ceil(samples / getattr(params, name).train.batch_size) for name in MODEL_NAMES}
-    words = ", ".join(f"{count:,} for {name}" for name, count in steps.items())
-    few = "; fewer than 10 are few: lower train.batch_size or raise augment.n_aug" * (min(steps.values()) < FEW_STEPS)
-    _print("steps", f"{words} per epoch{few}")
+    words = ", ".join(f"{count:,} per epoch for {name}" for name, count in steps.items())
+    if len(set(steps.values())) == 1:
+        words = f"{min(steps.values()):,} per epoch"
+    few = "; these are few: lower train.batch_size or raise augment.n_aug" * (min(steps.values()) < FEW_STEPS)
+    _print("steps", f"{words}{few}")
     return {"steps_per_epoch": steps}
 
 
 def _print_findings(report: dict[str, Any]) -> None:
     height, width = report["size"]
     if best := report["best_dice"]:
+        low = f"; {LARGER}" * (best["mean"] < GOOD)
         _print(
-            "at best",
-            f"a Dice of {best['mean']:.2f} at the original sizes, since masks are resized to {width}x{height} px "
-            f"(worst {best['worst']:.2f}, {best['worst_name']})",
+            "best Dice",
+            f"{best['mean']:.2f} is possible at {width}x{height} px, worst {best['worst']:.2f} "
+            f"({brief(best['worst_name'], 40)}){low}",
         )
     for key, words in (
         ("vanished", "masks lose all foreground at the size of the network"),
@@ -154,7 +161,7 @@ def _print_findings(report: dict[str, Any]) -> None:
 def _examples(found: dict[str, str] | list) -> Iterator[str]:
     items = [f"{name}: {reason}" for name, reason in found.items()] if isinstance(found, dict) else found
     for item in items[:NAMED]:
-        yield item if isinstance(item, str) else "{} in {} = {} in {}".format(*item)
+        yield brief(item, 200) if isinstance(item, str) else "{} in {} = {} in {}".format(*item)
     if len(items) > NAMED:
         yield "..."
 
