@@ -100,7 +100,7 @@ def pack_sample(sample: Sample, reading: Reading, options: Preprocess) -> Packed
         pixels=sum(box.content_height * box.content_width for box in boxes),
         foreground=foreground,
         counted=int(np.count_nonzero(masks != IGNORED)),
-        share=np.count_nonzero(truth) / shown,
+        share=float(np.count_nonzero(truth) / shown),
         edge=_edge_share(mask),
         best=_best_dice(masks[0], truth, mask, boxes[0]) if has_foreground and len(boxes) == 1 else None,
         vanished=vanished,
@@ -116,7 +116,7 @@ def _sums(row: np.ndarray, box: Window) -> np.ndarray:
 def _edge_share(mask: np.ndarray) -> float:
     """The fraction of foreground among the pixels of the first and last rows and columns that are not ignored."""
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    return np.count_nonzero(edge == FOREGROUND) / max(1, np.count_nonzero(edge != IGNORED))
+    return float(np.count_nonzero(edge == FOREGROUND) / max(1, np.count_nonzero(edge != IGNORED)))
 
 
 def _best_dice(packed: np.ndarray, truth: np.ndarray, mask: np.ndarray, box: Window) -> float:
@@ -124,7 +124,8 @@ def _best_dice(packed: np.ndarray, truth: np.ndarray, mask: np.ndarray, box: Win
     content = (packed[: box.content_height, : box.content_width] == FOREGROUND).astype(np.uint8)
     scaled = Image.fromarray(content * 255).resize(mask.shape[::-1], Image.Resampling.BILINEAR)
     predicted = (np.asarray(scaled) >= 128) & (mask != IGNORED)
-    return 2 * np.count_nonzero(truth & predicted) / (np.count_nonzero(truth) + np.count_nonzero(predicted))
+    overlap, total = np.count_nonzero(truth & predicted), np.count_nonzero(truth) + np.count_nonzero(predicted)
+    return float(2 * overlap / total)
 
 
 def _as_png(mask: np.ndarray) -> bytes:
