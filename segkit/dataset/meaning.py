@@ -5,8 +5,6 @@ void as in PASCAL VOC; trimaps of 1, 2 and 3 as in Oxford-IIIT Pet; black and wh
 maximum. Anything else is refused, with the values that were found and the key that says what they mean.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,17 +24,16 @@ from segkit.dataset.mask_values import (
     palette_colours,
     refuse_wide_colours,
 )
+from segkit.dataset.mask_words import Masks, also, as_number, listed, named, refuse_ambiguous, say
 
 BLACK = 64  # a colour whose channels are all below this is black
 SMALL = 64  # labels are below this
 VOID = 255
+NEARLY = 0.9  # of the maximum, as 254 is of 255
 SOFT_VALUES = 5  # fewer distinct values than this are labels, not soft edges
 BETWEEN = 0.10  # the largest fraction of pixels between dark and bright in masks with soft edges
 INNER = 0.25  # the largest fraction of those that may be further than a pixel from an edge
 BORDER = {"foreground": ((1, 3), ()), "background": ((1,), ()), "ignore": ((1,), (3,))}
-NAMED = 3
-
-Masks = Sequence[tuple[str, Found]]  # names and values
 
 
 @dataclass(frozen=True)
@@ -100,16 +97,18 @@ def decide(masks: Masks, folder: Folder, border: str) -> Meaning:
     values = {name: _values(found, unit) for name, found in masks}
     many = [name for name, found in masks if not values[name]]
     union = sorted(set().union(*values.values()))
-    said = _say(masks, union, bool(many), unit)
+    said = say(masks, union, bool(many), unit)
     if folder.foreground != "auto":
+        _refuse_noise(masks, said)
         return _as_told(folder, unit, union, bool(many), said)
     if unit == "colour":
         return _of_colours(union, bool(many), said, values, folder)
     if many or _is_soft(masks, union):
         return _soft(masks, said, folder)
     meaning = _of_numbers(union, values, unit, said, border)
-    if meaning is None or not set(folder.ignore) <= set(union):
-        _refuse(said, values, unit)
+    if meaning is None:
+        _refuse_noise(masks, said)
+        refuse_ambiguous(said, values, unit)
     return meaning if not folder.ignore else _as_told(folder, unit, union, False, said)
 
 
@@ -152,14 +151,14 @@ def _values(found: Found, unit: str) -> tuple[float, ...]:
 def _as_told(folder: Folder, unit: str, union: list[float], many: bool, said: str) -> Meaning:
     """The meaning that ``data.folder.foreground`` and ``ignore`` give."""
     told = {"foreground": folder.foreground, "ignore": folder.ignore}
-    lists = {key: () if isinstance(value, str) else tuple(_number(v) for v in value) for key, value in told.items()}
+    lists = {key: () if isinstance(value, str) else tuple(as_number(v) for v in value) for key, value in told.items()}
     for key, chosen in lists.items():
         absent = [value for value in chosen if value not in union]
         if absent and not many:
-            raise InputError(f"data.folder.{key}: no mask holds {_list(absent, unit)}; {said}; correct the list")
+            raise InputError(f"data.folder.{key}: no mask holds {listed(absent, unit)}; {said}; correct the list")
     if both := set(lists["foreground"]) & set(lists["ignore"]):
         raise InputError(
-            f"data.folder: {_list(sorted(both), unit)} is in both foreground and ignore; remove it from one"
+            f"data.folder: {listed(sorted(both), unit)} is in both foreground and ignore; remove it from one"
         )
     ignored = lists["ignore"]
     labels = [value for value in union if value != VOID]
@@ -169,9 +168,21 @@ def _as_told(folder: Folder, unit: str, union: list[float], many: bool, said: st
         left = [value for value in union if value not in ignored]
         if len(left) != 2:
             raise InputError(f"data.folder.foreground: {said}; set it to the values that are foreground")
-        return Meaning(unit, _also(said, ignored, unit), (left[1],), ignored)
-    words = f"{said}; foreground: {'all but 0' if folder.foreground == 'nonzero' else _list(lists['foreground'], unit)}"
-    return Meaning(unit, _also(words, ignored, unit), lists["foreground"], ignored)
+        return Meaning(unit, also(said, ignored, unit), (left[1],), ignored)
+    words = (
+        f"{said}; foreground: {'all but 0' if folder.foreground == 'nonzero' else listed(lists['foreground'], unit)}"
+    )
+    return Meaning(unit, also(words, ignored, unit), lists["foreground"], ignored)
+
+
+def _refuse_noise(masks: Masks, said: str) -> None:
+    """Raise InputError if lossy compression has changed values whose exact value counts."""
+    lossy = [name for name, found in masks if found.lossy and found.distinct > 2]
+    if lossy:
+        raise InputError(
+            f"data.folder.masks: {said}; {len(lossy):,} are JPEG or another lossy format ({named(lossy)}), whose "
+            "compression adds values; make them again from their source, and save them as PNG"
+        )
 
 
 def _of_numbers(
@@ -189,7 +200,7 @@ def _of_numbers(
     labels = [value for value in union if value != VOID]
     if len(labels) == 2 and _has_void(labels, union):
         if any(VOID in held and labels[1] in held for held in values.values()):
-            return Meaning(unit, _also(said, (VOID,), unit), (labels[1],), (VOID,))
+            return Meaning(unit, also(said, (VOID,), unit), (labels[1],), (VOID,))
         return None  # some masks of 0 and 1, others of 0 and 255
     if len(union) == 2 and union != [1, 2]:  # 1 and 2 may be a trimap without its border, where 1 is the object
         return Meaning(unit, said, (union[1],))
@@ -208,17 +219,21 @@ def _of_colours(
             f"data.folder.masks: {said}, as photographs do; if data.folder.images and data.folder.masks are swapped, "
             f"swap them, else draw each mask again and {ADVICE}"
         )
-    left = [value for value in union if value not in {_number(value) for value in folder.ignore}]
+    left = [value for value in union if value not in {as_number(value) for value in folder.ignore}]
     if len(left) != 2 or _is_black(left[0]) == _is_black(left[1]):
-        _refuse(said, values, "colour")
+        refuse_ambiguous(said, values, "colour")
     foreground = next(value for value in left if not _is_black(value))
     return _as_told(folder.model_copy(update={"foreground": (foreground,)}), "colour", union, False, said)
 
 
 def _is_soft(masks: Masks, union: list[float]) -> bool:
-    """Whether few values are soft edges and not labels: they are on edges only."""
-    few = len(union) < SOFT_VALUES or (max(union) < SMALL and all(found.whole for _, found in masks))
-    return not few and _between(masks)[1] <= INNER
+    """Whether few values are black and white, but for soft edges or rounding, and not labels."""
+    whole, lit = all(found.whole for _, found in masks), [value for value in union if value > 0]
+    if union[0] < 0 or (whole and union[-1] < SMALL):
+        return False
+    if len(union) > 2 and union[0] == 0 and lit[0] >= NEARLY * lit[-1]:
+        return True
+    return max(found.distinct for _, found in masks) >= SOFT_VALUES and _between(masks)[1] <= INNER
 
 
 def _between(masks: Masks) -> tuple[float, float]:
@@ -234,7 +249,7 @@ def _soft(masks: Masks, said: str, folder: Folder) -> Meaning:
     low, high = min(found.low for _, found in masks), max(found.high for _, found in masks)
     between, inner = _between(masks)
     whole = all(found.whole for _, found in masks)
-    bright = sum(found.upper for _, found in masks) > 0
+    bright = any(found.upper for _, found in masks if found.distinct > 2)
     if folder.ignore or low < 0 or (whole and high < SMALL) or between > BETWEEN or inner > INNER or not bright:
         raise InputError(
             f"data.folder.foreground: {said}, with {between:.0%} of the pixels between dark and bright, so they are "
@@ -245,7 +260,7 @@ def _soft(masks: Masks, said: str, folder: Folder) -> Meaning:
     if other:
         raise InputError(
             f"data.folder.masks: {said}; {len(other):,} of {len(masks):,} are unlike the rest, grey or much darker "
-            f"({_names(other)}); draw them again in black and white"
+            f"({named(other)}); draw them again in black and white"
         )
     cut = (low + high) / 2
     shown = f"{cut:g}" if not whole else f"{int(np.ceil(cut))}"
@@ -255,54 +270,5 @@ def _soft(masks: Masks, said: str, folder: Folder) -> Meaning:
 def _is_other(found: Found, high: float) -> bool:
     """Whether a mask does not fit a set of black and white masks with soft edges."""
     if found.high <= high / 2:
-        return found.low != found.high and not found.lossy and found.high > 0
+        return found.low != found.high and not found.lossy
     return found.between > 2.5 * BETWEEN
-
-
-def _refuse(said: str, values: dict[str, tuple[float, ...]], unit: str) -> None:
-    """Raise InputError that lists which masks hold what."""
-    holders = defaultdict(list)
-    for name, held in values.items():
-        holders[held].append(name)
-    groups = sorted(holders.items(), key=lambda item: (-len(item[1]), item[0]))
-    shown = [f"{len(names):,} hold {_list(held, unit)} ({_names(names)})" for held, names in groups[:4]]
-    more = [f"{len(groups) - 4:,} other combinations"] if len(groups) > 4 else []
-    example = max((held for held, _ in groups[:1]), key=len)[-1:]
-    raise InputError(
-        f"data.folder.foreground: {said}, which does not tell what is foreground: {', '.join(shown + more)}; correct "
-        f"the masks that are wrong, or set it to the values of foreground, such as "
-        f"[{_list(example, unit, quote=True)}], or to nonzero, and data.folder.ignore to values that do not count"
-    )
-
-
-def _say(masks: Masks, union: list[float], many: bool, unit: str) -> str:
-    """``masks hold 0 and 255``, or ``masks hold 0…255, 33 values``."""
-    noun = {"grey": "masks", "index": "palette masks", "colour": "masks"}[unit]
-    if unit == "colour" and many:
-        return f"{noun} hold up to {max(found.distinct for _, found in masks):,} colours"
-    if many or (unit != "colour" and len(union) > 8):
-        low, high = min(found.low for _, found in masks), max(found.high for _, found in masks)
-        distinct = max(len(union), max(found.distinct for _, found in masks))
-        return f"{noun} hold {low:g}…{high:g}, {distinct:,} values"
-    return f"{noun} hold {_list(union, unit)}"
-
-
-def _also(said: str, ignored: Sequence[float], unit: str) -> str:
-    return f"{said}; {_list(ignored, unit)} is ignored" if ignored else said
-
-
-def _list(values: Sequence[float], unit: str, quote: bool = False) -> str:
-    shown = [f"#{int(value):06x}" if unit == "colour" else f"{value:g}" for value in list(values)[:8]]
-    shown = [f"'{text}'" if quote and unit == "colour" else text for text in shown]
-    more = [f"{len(values) - 8} more"] if len(values) > 8 else []
-    *first, last = shown + more
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _names(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
-
-
-def _number(value: float | str) -> float:
-    """A value of params.yaml: a number, or a colour ``#rrggbb`` as 0xRRGGBB."""
-    return int(value[1:], 16) if isinstance(value, str) else value

@@ -4,7 +4,6 @@ Masks are decoded, and images only if they have more than 8 bits: of the others 
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -45,12 +44,13 @@ class Survey:
 
 @dataclass
 class _Looked:
-    """What one sample's files hold; ``pages``: the most that one of them has, which is 2 where more are not counted."""
+    """What one sample's files hold."""
 
     masks: list[tuple[str, Found]] = field(default_factory=list)
     values: np.ndarray | None = None  # of an image of more than 8 bits
-    pages: int = 1
+    several_pages: bool = False
     fourth_band: bool = False
+    fault: str = ""  # of a mask that cannot be read
 
 
 def survey(samples: Sequence[Sample], options: Preprocess, folder: Folder | None, workers: int) -> Survey:
@@ -61,55 +61,64 @@ def survey(samples: Sequence[Sample], options: Preprocess, folder: Folder | None
     """
     if all(sample.trimap for sample in samples):
         return Survey(list(samples), Reading(Trimaps(options.border)))
-    look = partial(_look, pixels=max(64, PIXELS // len(samples)), count=folder.pages == "all")
+    notes = []
+    if folder.pages == "all":
+        files = len(samples)
+        samples = [page for pages in bounded_map(_pages, samples, workers) for page in pages]
+        notes += [f"{len(samples):,} pages of {files:,} files"] * (len(samples) > files)
+    look, looked = partial(_look, pixels=max(64, PIXELS // len(samples))), []
     with bar(label="survey", total=len(samples), unit="img") as progress:
-        looked = []
-        for result in bounded_map(look, iter(samples), workers):
+        for result in bounded_map(look, samples, workers):
             looked.append(result)
             progress.update()
     masks = [mask for result in looked for mask in result.masks]
     if not masks:
-        raise InputError("data.folder.masks: no mask can be read; run 'python -m segkit validate' to see why")
+        first = f"{samples[0].name} ({looked[0].fault})"
+        raise InputError(f"data.folder.masks: none of the masks of {len(samples):,} images can be read: {first}, ...")
     meaning = decide(masks, folder, options.border)
     scale, brightness = _scale([result.values for result in looked if result.values is not None], folder)
-    fourth = sum(result.fourth_band for result in looked)
-    notes = [meaning.words, *brightness, *[f"the fourth band of {fourth:,} TIFF images is not read"] * (fourth > 0)]
-    with_pages = [sample.name for sample, result in zip(samples, looked, strict=True) if result.pages > 1]
-    if with_pages and folder.pages == "first":
-        named = ", ".join(with_pages[:NAMED]) + (", ..." if len(with_pages) > NAMED else "")
+    notes += [meaning.words, *brightness]
+    if fourth := sum(result.fourth_band for result in looked):
+        notes.append(f"the fourth band of {fourth:,} TIFF images is not read")
+    several = [sample.name for sample, result in zip(samples, looked, strict=True) if result.several_pages]
+    if several and folder.pages == "first":
+        named = ", ".join(several[:NAMED]) + (", ..." if len(several) > NAMED else "")
         notes.append(
-            f"{len(with_pages):,} samples have several pages ({named}), of which the first is used; set "
-            "data.folder.pages to all to use all"
+            f"{len(several):,} samples have several pages ({named}), of which the first is used; set data.folder.pages "
+            "to all to use all"
         )
-    if with_pages and folder.pages == "all":
-        samples = [
-            page for sample, result in zip(samples, looked, strict=True) for page in _pages(sample, result.pages)
-        ]
-        notes.append(f"{len(samples):,} pages of {len(looked):,} files")
     return Survey(list(samples), Reading(meaning, scale), notes)
 
 
-def _look(sample: Sample, pixels: int, count: bool) -> _Looked:
+def _look(sample: Sample, pixels: int) -> _Looked:
     looked = _Looked()
     for path in (sample.picture, *sample.masks):
-        with suppress(UnusableFile):
-            with opened(path) as image:
-                mode, image_format, lossy, several = image.mode, image.format, is_lossy(image), has_page(image, 1)
-            if image_format not in JPEG and several:
-                looked.pages = max(looked.pages, count_pages(path) if count else 2)
-            if path in sample.masks:
-                looked.masks.append((_label(sample, path), examine(decode(path, refuse_wide_colours).image, lossy)))
+        is_mask = path in sample.masks
+        try:
+            with opened(path, sample.page) as image:
+                mode, image_format, lossy = image.mode, image.format, is_lossy(image)
+                looked.several_pages |= image_format not in JPEG and has_page(image, 1)
+            if is_mask:
+                mask = decode(path, refuse_wide_colours, page=sample.page).image
+                looked.masks.append((_label(sample, path), examine(mask, lossy)))
             elif mode.startswith(WIDE):
-                values = np.asarray(decode(path).image).ravel()
+                values = np.asarray(decode(path, page=sample.page).image).ravel()
                 values = values[:: max(1, values.size // pixels)]
                 looked.values = values[np.isfinite(values)].astype(np.float64)
             else:
                 looked.fourth_band = mode == "RGBA" and image_format == "TIFF"
+        except UnusableFile as fault:
+            looked.fault = str(fault) if is_mask else looked.fault
     return looked
 
 
-def _pages(sample: Sample, pages: int) -> list[Sample]:
-    """One sample per page, which stay together; a page that one of the files lacks is left to packing to refuse."""
+def _pages(sample: Sample) -> list[Sample]:
+    """One sample per page, which stay together. A page that one of the files lacks, and a file that cannot be read, are
+    left to packing to refuse."""
+    try:
+        pages = max(map(count_pages, (sample.picture, *sample.masks)))
+    except UnusableFile:
+        pages = 1
     if pages == 1:
         return [sample]
     group = sample.group or sample.name
