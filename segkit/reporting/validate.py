@@ -89,6 +89,8 @@ def _samples(params: Params, report: dict[str, Any]) -> list[Sample]:
     folder = params.data.folder
     _print("images", folder.images)
     _print("masks", folder.masks)
+    if folder.images.startswith("~") or folder.masks.startswith("~"):
+        _print("note", "DVC does not expand ~; write the whole path in params.yaml before you run dvc repro")
     understood = understand(folder)
     report["matching"] = {key: value for key, value in vars(understood).items() if key != "pairs"}
     _print("matched", replace(understood, notes=[]).line())
