@@ -105,7 +105,7 @@ def _split_line(kept: Sequence[Packed]) -> str:
     shown = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
     windows = sum(len(result.windows) for result in kept)
     in_windows = f" in {windows:,} windows" if windows != len(kept) else ""
-    return f"{len(kept):,} images{in_windows}" + (f": {shown}" if shown else "")
+    return f"{len(kept):,} image{'s' * (len(kept) != 1)}{in_windows}" + (f": {shown}" if shown else "")
 
 
 def _sizes_and_shares(results: Sequence[Packed]) -> dict[str, Any]:
