@@ -190,7 +190,7 @@ class RawSet:
 
 
 class OwnSet:
-    """A user's own images and masks as ``download`` lists them: ``samples.json``, ``images/NAME`` and ``masks/NAME``."""
+    """A user's own images and masks as ``download`` lists them in ``samples.json``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

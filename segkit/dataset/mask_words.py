@@ -3,27 +3,29 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+
 from segkit.base.errors import InputError
 from segkit.dataset.mask_values import Found
 
 NAMED = 3
-BLACK, WHITE = 0, 0xFFFFFF
+WHITE = 0xFFFFFF
 
 Masks = Sequence[tuple[str, Found]]  # names and values
 
 
-def refuse_ambiguous(said: str, values: dict[str, tuple[float, ...]], unit: str) -> None:
-    """Raise InputError that lists which masks hold what."""
+def refuse_ambiguous(said: str, held: Sequence[tuple[str, tuple[float, ...]]], unit: str) -> None:
+    """Raise InputError that lists which masks hold what; no values stands for very many."""
     holders = defaultdict(list)
-    for name, held in values.items():
-        holders[held].append(name)
+    for name, values in held:
+        holders[values].append(name)
     groups = sorted(holders.items(), key=lambda item: (-len(item[1]), item[0]))
-    shown = [f"{len(names):,} hold {listed(held, unit, most=5)} ({named(names)})" for held, names in groups[:NAMED]]
+    shown = [f"{len(names):,} hold {listed(values, unit, most=5)} ({named(names)})" for values, names in groups[:NAMED]]
     more = [f"{len(groups) - NAMED:,} other combinations"] if len(groups) > NAMED else []
-    union = set().union(*values.values())
-    lit = sorted(union - ({BLACK, WHITE} if unit == "colour" else {min(union)}))
-    few = all(len(held) <= 2 for held in values.values())
-    example = listed(lit if few else lit[-1:], unit, quote=True).replace(" and ", ", ")
+    union = sorted(set().union(*holders))
+    lit = [value for value in union[1:] if unit != "colour" or value != WHITE] or union
+    conventions = unit != "colour" and all(len(values) == 2 for values in holders)  # 0 and 1, 0 and 255
+    example = listed(lit if conventions else lit[-1:], unit, quote=True).replace(" and ", ", ")
     nonzero = ", or to nonzero if every value but 0 is" if 0 in union else ""
     raise InputError(
         f"data.folder.foreground: {said}, which does not tell what is foreground: {', '.join(shown + more)}; correct "
@@ -34,13 +36,14 @@ def refuse_ambiguous(said: str, values: dict[str, tuple[float, ...]], unit: str)
 
 def say(masks: Masks, union: list[float], many: bool, unit: str) -> str:
     """``masks hold 0 and 255``, or ``masks hold 0…255, 33 values``."""
-    noun = {"grey": "masks", "index": "palette masks", "colour": "masks"}[unit]
+    noun = "palette masks" if unit == "index" else "masks"
+    distinct = max(len(union), max(found.distinct for _, found in masks))
     if unit == "colour" and many:
-        return f"{noun} hold up to {max(found.distinct for _, found in masks):,} colours"
+        return f"{noun} hold up to {distinct:,} colours"
+    if many:
+        union = [min(found.low for _, found in masks), max(found.high for _, found in masks)]
     if many or (unit != "colour" and len(union) > 8):
-        low, high = min(found.low for _, found in masks), max(found.high for _, found in masks)
-        distinct = max(len(union), max(found.distinct for _, found in masks))
-        return f"{noun} hold {low:g}…{high:g}, {distinct:,} values"
+        return f"{noun} hold {_shown(union[0])}…{_shown(union[-1])}, {distinct:,} values"
     return f"{noun} hold {listed(union, unit)}"
 
 
@@ -51,11 +54,18 @@ def also(said: str, ignored: Sequence[float], unit: str) -> str:
 
 def listed(values: Sequence[float], unit: str, quote: bool = False, most: int = 8) -> str:
     """``0, 1 and 255``, or colours ``#ff0000``, which YAML needs in quotes."""
-    shown = [f"#{int(value):06x}" if unit == "colour" else f"{value:g}" for value in list(values)[:most]]
+    if not values:
+        return "more values than that"
+    shown = [f"#{int(value):06x}" if unit == "colour" else _shown(value) for value in list(values)[:most]]
     shown = [f"'{text}'" if quote and unit == "colour" else text for text in shown]
     more = [f"{len(values) - most} more"] if len(values) > most else []
     *first, last = shown + more
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _shown(value: float) -> str:
+    """A number in the fewest digits that give it back, as masks hold 32-bit floats."""
+    return str(int(value)) if value == int(value) else str(np.float32(value))
 
 
 def named(names: Sequence[str]) -> str:
@@ -64,5 +74,7 @@ def named(names: Sequence[str]) -> str:
 
 
 def as_number(value: float | str) -> float:
-    """A value of params.yaml: a number, or a colour ``#rrggbb`` as 0xRRGGBB."""
-    return int(value[1:], 16) if isinstance(value, str) else value
+    """A value of params.yaml as masks hold it: a number, or a colour ``#rrggbb`` as 0xRRGGBB."""
+    if isinstance(value, str):
+        return int(value[1:], 16)
+    return value if value == int(value) else float(np.float32(value))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segkit.dataset import decode as decoding
-from segkit.dataset.decode import FORMATS, MAX_SCANS, UnusableFile, decode
 from segkit.dataset.catalog import Sample
+from segkit.dataset.decode import FORMATS, MAX_SCANS, UnusableFile, decode
 from segkit.dataset.pictures import Reading, Trimaps, read_pair
 from tests.tiny import many
 

@@ -10,14 +10,13 @@ import numpy as np
 from PIL import Image
 
 from segkit.base.errors import InputError
-from segkit.base.params import Folder
+from segkit.base.params import Folder, FolderSplit, Preprocess
 from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import UnusableFile, decode
 from segkit.dataset.packing import pack_sample
 from segkit.dataset.survey import survey
 from tests.fuzz.images import FEWER_PIXELS, NOISE, PICTURE, encoded, sealed
 from tests.fuzz.target import Target
-from tests.tiny import options, own_folder
 
 IMAGE, TWO, COMPANION, PAGES, UNSEALED = 1, 2, 4, 8, 16
 FOREGROUND = ("auto", "auto", "nonzero", (1,), (0,), (255,), ("#ff0000",), (1, 0.5, "#00ff00"))
@@ -71,12 +70,30 @@ def _seeds() -> list[bytes]:
 
 
 def _folder(flags: int, choice: int) -> Folder:
-    return own_folder(
-        Path("images"),
-        Path("masks"),
+    return Folder(
+        images="images",
+        masks="masks",
+        match="auto",
+        split=FolderSplit(test=0.2, valid=0.1),
+        group="",
+        pages="all" if flags & PAGES else "first",
         foreground=FOREGROUND[choice % 8],
         ignore=IGNORED[(choice >> 6) % 4],
-        pages="all" if flags & PAGES else "first",
+        range="auto",
+    )
+
+
+def _preprocess(choice: int) -> Preprocess:
+    return Preprocess(
+        size=(16, 16),
+        resize=RESIZE[(choice >> 3) % 3],
+        normalize="image",
+        border="ignore",
+        valid_every=10,
+        on_bad="fail",
+        on_empty="keep",
+        on_suspect="fail",
+        on_duplicate="report",
     )
 
 
@@ -97,8 +114,10 @@ def _run(content: bytes, folder: Path) -> None:
     grey.save(folder / "mask", "PPM")
     image, masks = (fuzzed[0], (folder / "mask",)) if flags & IMAGE else (folder / "image", tuple(fuzzed))
     samples = [Sample("fuzzed", "test", "", image, masks, trimap=False)]
-    samples += [Sample("other", "test", "", folder / "image", (folder / "mask",), trimap=False)] * bool(flags & COMPANION)
-    settings = options((16, 16), resize=RESIZE[(choice >> 3) % 3], on_empty="keep")
+    samples += [Sample("other", "test", "", folder / "image", (folder / "mask",), trimap=False)] * bool(
+        flags & COMPANION
+    )
+    settings = _preprocess(choice)
     look = survey(samples, settings, _folder(flags, choice), workers=1)
     packed = [pack_sample(sample, look.reading, settings) for sample in look.samples]
     for result in packed:
@@ -110,5 +129,20 @@ def _run(content: bytes, folder: Path) -> None:
         raise InputError(faults[0])
 
 
-WORDS = ("IHDR", "PLTE", "IDAT", "IEND", "tRNS", "eXIf", "II*\0", "MM\0*", "RIFF", "WEBP", "VP8L", "GIF89a", "P5\n", "Pf\n")
+WORDS = (
+    "IHDR",
+    "PLTE",
+    "IDAT",
+    "IEND",
+    "tRNS",
+    "eXIf",
+    "II*\0",
+    "MM\0*",
+    "RIFF",
+    "WEBP",
+    "VP8L",
+    "GIF89a",
+    "P5\n",
+    "Pf\n",
+)
 TARGET = Target(_seeds, _run, InputError, longest=1000, max_len=3000, memory=1024, words=WORDS)
