@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from segkit.models.counts import dice_per_image, ratio
+from segkit.models.counts import dice_per_image, everything, nothing, ratio
 
 REPORT_BATCH = 15
 
@@ -54,6 +54,16 @@ def pixel_accuracy_batch(counts: np.ndarray) -> float:
     return _agreement(np.add.reduceat(counts, np.arange(0, len(counts), REPORT_BATCH), axis=0)).mean()
 
 
+def dice_of_nothing(counts: np.ndarray) -> float:
+    """The ``dice`` of predicting no pixel as foreground: the fraction of images whose mask has none."""
+    return dice(nothing(counts))
+
+
+def dice_of_everything(counts: np.ndarray) -> float:
+    """The ``dice`` of predicting every pixel as foreground."""
+    return dice(everything(counts))
+
+
 # The scores of metrics/scores/NAME.json, in this order.
 SCORES: tuple[Callable[[np.ndarray], float], ...] = (
     dice,
@@ -64,6 +74,8 @@ SCORES: tuple[Callable[[np.ndarray], float], ...] = (
     recall,
     pixel_accuracy,
     pixel_accuracy_batch,
+    dice_of_nothing,
+    dice_of_everything,
 )
 
 

@@ -31,3 +31,24 @@ def ratio(part: Array, whole: Array) -> Array:
     if isinstance(part, Tensor):
         return torch.where(whole > 0, part / whole.clamp(min=1), 1.0)
     return np.where(whole > 0, part / np.maximum(whole, 1), 1.0)
+
+
+def nothing(counts: np.ndarray) -> np.ndarray:
+    """Counts ``int64 (N, 4)`` of the same masks when no pixel is predicted as foreground."""
+    tp, fp, fn, tn = counts.T
+    return np.stack([0 * tp, 0 * fp, tp + fn, fp + tn], axis=1)
+
+
+def everything(counts: np.ndarray) -> np.ndarray:
+    """Counts ``int64 (N, 4)`` of the same masks when every pixel is predicted as foreground."""
+    return nothing(counts)[:, [2, 3, 0, 1]]
+
+
+def no_better_than(dice: float, counts: np.ndarray) -> str:
+    """The prediction without a network that is as good as a mean Dice of ``dice`` on the same images, to four decimals:
+    "predicting nothing (Dice 0.4000)", or everything, whichever is better; an empty string if ``dice`` is higher.
+    """
+    baselines = {kind.__name__: dice_per_image(kind(counts)).mean() for kind in (nothing, everything)}
+    name = max(baselines, key=baselines.get)
+    better = round(dice, 4) > round(baselines[name], 4)
+    return "" if better else f"predicting {name} (Dice {baselines[name]:.4f})"
