@@ -154,5 +154,5 @@ def _warning(counts: np.ndarray) -> str:
     """What the line says about a network that has learned nothing."""
     if not counts[:, :2].any():
         return "; predicts no foreground in any test image"
-    baseline = no_better_than(dice_per_image(counts).mean(), counts)
-    return f"; no better than {baseline}" if baseline else ""
+    found = no_better_than(dice_per_image(counts).mean(), counts)
+    return f"; {found}" if found else ""

@@ -45,10 +45,12 @@ def everything(counts: np.ndarray) -> np.ndarray:
 
 
 def no_better_than(dice: float, counts: np.ndarray) -> str:
-    """The prediction without a network that is as good as a mean Dice of ``dice`` on the same images, to four decimals:
-    "predicting nothing (Dice 0.4000)", or everything, whichever is better; an empty string if ``dice`` is higher.
+    """A remark if a mean Dice of ``dice`` on these images needs no network, else an empty string.
+
+    It names the better of the two baselines, "no better than predicting nothing (Dice 0.4000)", or everything. Dice is
+    compared to four decimals, as it is printed.
     """
     baselines = {kind.__name__: dice_per_image(kind(counts)).mean() for kind in (nothing, everything)}
     name = max(baselines, key=baselines.get)
     better = round(dice, 4) > round(baselines[name], 4)
-    return "" if better else f"predicting {name} (Dice {baselines[name]:.4f})"
+    return "" if better else f"no better than predicting {name} (Dice {baselines[name]:.4f})"

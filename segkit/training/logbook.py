@@ -63,9 +63,11 @@ class Logbook:
 
     def __exit__(self, *error: object) -> None:
         if self.writer:
-            threading.excepthook = self._hook
-            with naming(self.folder):
-                self.writer.close()
+            try:
+                with naming(self.folder):
+                    self.writer.close()
+            finally:
+                threading.excepthook = self._hook
 
     def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
         if not issubclass(failure.exc_type, OSError):

@@ -14,12 +14,12 @@ COUNTS = np.array([[0, 0, 0, 100], [25, 0, 0, 75]])
     [
         (1.0, COUNTS, ""),
         (0.5001, COUNTS, ""),
-        (0.50004, COUNTS, "predicting nothing (Dice 0.5000)"),  # what is printed counts
-        (0.3, COUNTS, "predicting nothing (Dice 0.5000)"),
-        (0.3, COUNTS[1:], "predicting everything (Dice 0.4000)"),
+        (0.50004, COUNTS, "no better than predicting nothing (Dice 0.5000)"),  # what is printed counts
+        (0.3, COUNTS, "no better than predicting nothing (Dice 0.5000)"),
+        (0.3, COUNTS[1:], "no better than predicting everything (Dice 0.4000)"),
         (0.41, COUNTS[1:], ""),
-        (1.0, COUNTS[:1], "predicting nothing (Dice 1.0000)"),
-        (1.0, 0 * COUNTS, "predicting nothing (Dice 1.0000)"),  # every pixel is ignored
+        (1.0, COUNTS[:1], "no better than predicting nothing (Dice 1.0000)"),
+        (1.0, 0 * COUNTS, "no better than predicting nothing (Dice 1.0000)"),  # every pixel is ignored
     ],
 )
 def test_the_better_baseline_is_named_unless_the_network_beats_it(dice, counts, said):
