@@ -51,13 +51,13 @@ def test_ten_steps_are_enough():
             {"train__batch_size": 15},
             "2 steps per epoch are few; lower train.batch_size (now 15) or raise augment.n_aug",
         ),
-        (3, {}, "1 step per epoch is too few; lower train.batch_size (now 4) or raise {n_aug}"),
+        (3, {}, "1 step per epoch is too few; lower train.batch_size (now 4) or raise augment.n_aug"),
         (
             28,
             {"unet__train": {"batch_size": 7}},
-            "4 steps per epoch are few; lower unet.train.batch_size (now 7) or raise {n_aug}",
+            "4 steps per epoch are few; lower unet.train.batch_size (now 7) or raise augment.n_aug",
         ),
-        (8, {"train__batch_size": 2}, "4 steps per epoch are few; raise {n_aug}"),
+        (8, {"train__batch_size": 2}, "4 steps per epoch are few; raise augment.n_aug"),
         (
             12,
             {"augment__type": "flip", "augment__n_aug": 2},
@@ -71,7 +71,7 @@ def test_ten_steps_are_enough():
     ],
 )
 def test_few_steps_get_advice_that_can_be_followed(samples, changes, said):
-    assert lines(samples, **changes)[1:] == ["unet: " + said.format(n_aug="augment.n_aug")]
+    assert lines(samples, **changes)[1:] == [f"unet: {said}"]
 
 
 def test_a_batch_is_not_to_be_smaller_than_the_number_of_processes():
