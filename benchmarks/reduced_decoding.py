@@ -16,9 +16,9 @@ import torch
 from benchmarks.common import params_at, report
 from benchmarks.preprocess_speed import whole
 from segkit.base.command import run_command
-from segkit.base.packed import open_split
 from segkit.dataset import preprocess as preprocessing
-from segkit.evaluation.evaluate import score_split
+from segkit.evaluation.evaluate import score_images
+from segkit.evaluation.images import ImageSet
 from segkit.evaluation.scores import scores
 from segkit.models.checkpoint import load_checkpoint
 from segkit.models.predictor import Predictor
@@ -43,9 +43,9 @@ def main() -> int:
             for kind, read_pair in (("whole", whole), ("reduced", reduced)):
                 preprocessing.read_pair = read_pair
                 preprocessing.preprocess(options.raw, Path(folder) / kind, settings)
-                test = open_split(Path(folder) / kind, "test")
-                packed[kind] = test.images[:].astype(int)
-                found[kind] = scores(score_split(predictor, test, 0.5))
+                test = ImageSet.open(Path(folder) / kind, "test")
+                packed[kind] = test.split.images[:].astype(int)
+                found[kind] = scores(score_images(predictor, test, 0.5))
             preprocessing.read_pair = reduced
         difference = np.abs(packed["whole"] - packed["reduced"])
         report(
