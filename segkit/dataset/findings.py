@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, brief
 from segkit.base.files import atomic_write
 from segkit.base.params import Preprocess
 from segkit.base.workspace import main_checkout
@@ -183,19 +183,24 @@ def _vanished(names: Sequence[str], total: int, size: tuple[int, int]) -> str:
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """The summary in one line: sizes, share of foreground, and what was found."""
+    """Sizes and share of foreground, in one line."""
     splits = ", ".join(f"{_count(split)} {name}" for name, split in summary["splits"].items())
     height, width = summary["size"]
-    parts = [f"{splits} at {width}x{height} px, {summary['splits']['train']['foreground']:.0%} foreground"]
-    parts += summary["notes"]
+    return f"{splits} at {width}x{height} px, {summary['splits']['train']['foreground']:.0%} foreground"
+
+
+def remarks(summary: dict[str, Any]) -> list[str]:
+    """What was found, one line each."""
+    found = list(summary["notes"])
     samples = sum(split["images"] for split in summary["splits"].values()) + len(summary["skipped"])
     if best := summary["best_dice"]:
-        parts.append(
+        height, width = summary["size"]
+        found.append(
             f"best possible Dice at {width}x{height} px: {best['mean']:.2f}, worst {best['worst']:.2f} "
-            f"({best['worst_name']})"
+            f"({brief(best['worst_name'])})"
         )
     if vanished := summary["vanished"]:
-        parts.append(f"{_vanished(vanished, samples, summary['size'])}; {LARGER}")
+        found.append(f"{_vanished(vanished, samples, summary['size'])}; {LARGER}")
     for words, key in (
         ("skipped: {} samples", "skipped"),
         ("{} masks look reversed", "reversed"),
@@ -203,9 +208,9 @@ def describe(summary: dict[str, Any]) -> str:
         ("leakage: {} images are in two splits", "leakage"),
         ("contradiction: {} images have two different masks", "contradictions"),
     ):
-        if found := summary[key]:
-            parts.append(f"{words.format(f'{len(found):,}')} ({_first(found)}; all in summary.json)")
-    return "; ".join(parts)
+        if listed := summary[key]:
+            found.append(f"{words.format(f'{len(listed):,}')} ({_first(listed)}; all in summary.json)")
+    return found
 
 
 def _count(split: dict[str, Any]) -> str:
