@@ -30,7 +30,7 @@ from segkit.base.packed import Split, open_split
 from segkit.base.params import Params
 from segkit.base.workspace import cores
 from segkit.dataset.catalog import Sample
-from segkit.dataset.preprocess import IMAGENET
+from segkit.dataset.findings import IMAGENET
 from segkit.models.counts import count, dice_per_image
 from segkit.models.normalize import Normalizer, to_float
 
