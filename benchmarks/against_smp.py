@@ -49,7 +49,7 @@ class Pets(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample = self.samples[index]
         image = Image.open(sample.picture).convert("RGB").resize(self.size, Image.Resampling.BILINEAR)
-        mask = np.asarray(Image.open(sample.mask).resize(self.size, Image.Resampling.NEAREST)) != 2
+        mask = np.asarray(Image.open(sample.masks[0]).resize(self.size, Image.Resampling.NEAREST)) != 2
         return torch.from_numpy(np.array(image)).permute(2, 0, 1), torch.from_numpy(mask).float()[None]
 
 

@@ -52,7 +52,7 @@ class PlainPets(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample, size = self.samples[index], (self.size, self.size)
         image = Image.open(sample.picture).convert("RGB").resize(size, Image.Resampling.BILINEAR)
-        mask = np.asarray(Image.open(sample.mask).resize(size, Image.Resampling.NEAREST))
+        mask = np.asarray(Image.open(sample.masks[0]).resize(size, Image.Resampling.NEAREST))
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
         return (pixels - pixels.mean()) / pixels.std(), torch.from_numpy((mask != 2).astype(np.int64))
 
