@@ -86,6 +86,7 @@ def decode(
         if image.format == "PNG":
             _check_sums(path)
         with guarded():
+            image.filename = ""  # else Pillow maps the file, and mixes up the pixels of a sideways TIFF
             if at_least is not None and image.format in JPEG:
                 image.draft(None, at_least[::-1] if _is_sideways(_turn(image)) else at_least)
             image.load()

@@ -73,7 +73,7 @@ def test_the_splits_come_in_a_fixed_order_with_paths_and_breeds(lists):
     assert [sample.split for sample in (first, second, third)] == ["train", "valid", "test"]
     assert (first.name, first.group) == ("american_bulldog_7", "american_bulldog")
     assert second.picture == raw / "images" / "Abyssinian_10.jpg"
-    assert second.mask == raw / "annotations" / "trimaps" / "Abyssinian_10.png"
+    assert second.masks == (raw / "annotations" / "trimaps" / "Abyssinian_10.png",)
 
 
 def test_comments_blank_lines_and_other_columns_are_left_out(lists):
@@ -185,22 +185,3 @@ def test_a_message_about_a_name_is_printable_where_the_name_is_not(lists):
     with pytest.raises(InputError) as caught:
         read_catalog(lists("a_1\nb\ufeff_2\nb\ufeff_2\n"), 10)
     assert "b?_2" in str(caught.value) and str(caught.value).isprintable()
-
-
-def own_lists(raw, trainval: str):
-    (raw / "annotations" / "masks").mkdir(parents=True)
-    (raw / "annotations" / "trainval.txt").write_text(trainval, encoding="utf-8")
-    (raw / "annotations" / "test.txt").write_text("t\n", encoding="utf-8")
-    return raw
-
-
-def test_lists_of_own_masks_have_a_name_a_line(tmp_path):
-    """Blanks, a # and a byte order mark are parts of it."""
-    found = read_catalog(own_lists(tmp_path, "\ufeffa b\n# c\n d \n"), 10)
-    assert {sample.name for sample in found} == {"\ufeffa b", "# c", " d ", "t"}
-    assert {sample.mask.parent.name for sample in found} == {"masks"} and not any(sample.trimap for sample in found)
-
-
-def test_an_empty_line_in_them_is_no_name(tmp_path):
-    with pytest.raises(InputError, match="the name '' is empty"):
-        read_catalog(own_lists(tmp_path, "a\n\nb\n"), 10)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from segkit.dataset.decode import UnusableFile, decode
-from segkit.dataset.pictures import read_mask, to_rgb
+from segkit.dataset.mask_values import refuse_wide_colours
+from segkit.dataset.pictures import to_rgb
 
 
 @pytest.fixture
@@ -82,21 +83,40 @@ def test_grey_becomes_grey(opened):
     assert pixels(to_rgb(opened(Image.new("1", (1, 1), 1)))) == [[[255, 255, 255]]]
 
 
-def test_16_bit_grey_is_scaled_to_8_bits(opened):
-    values = np.array([[0, 257, 32768, 65535]], np.uint16)
-    assert [pixel[0] for pixel in pixels(to_rgb(opened(Image.fromarray(values))))[0]] == [0, 1, 128, 255]
+WIDE = np.array([[190, 320, 445, 506]])
+EIGHT_BITS = [0, 105, 206, 255]  # of WIDE, from 190 to 506
 
 
-def test_8_bit_values_in_a_16_bit_file_stay_as_they_are(opened):
-    assert pixels(to_rgb(opened(Image.fromarray(np.array([[0, 7, 255]], np.uint16)))))[0][1] == [7, 7, 7]
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(WIDE.astype(np.uint16)),
+        Image.frombytes("I;16B", (4, 1), WIDE.astype(">u2").tobytes()),
+        Image.fromarray(WIDE.astype(np.int32)),
+        Image.fromarray(WIDE.astype(np.float32)),
+    ],
+    ids=["16 bits", "16 bits, big-endian", "32 bits", "floats"],
+)
+def test_grey_of_more_than_8_bits_is_scaled_by_the_range_of_the_set(opened, image):
+    found = to_rgb(opened(image, "TIFF"), (190, 506))
+    assert pixels(found)[0] == [[value] * 3 for value in EIGHT_BITS]
 
 
-def test_wide_grey_of_either_byte_order_is_scaled_to_8_bits(opened):
-    values = np.array([[0, 300, 32768, 65535]], np.uint16)
-    for dtype in ("<u2", ">u2"):
-        image = Image.frombytes("I;16" if dtype == "<u2" else "I;16B", (4, 1), values.astype(dtype).tobytes())
-        assert pixels(to_rgb(opened(image, "TIFF")))[0] == [[value] * 3 for value in (0, 1, 128, 255)]
-    assert pixels(to_rgb(opened(Image.fromarray(values.astype(np.int32)), "TIFF")))[0][1:3] == [[1] * 3, [128] * 3]
+def test_what_is_darker_or_brighter_than_the_range_is_black_or_white(opened):
+    values = np.array([[-(10.0**30), -2, 0, 1.5, 2, 10.0**30]], np.float32)
+    found = to_rgb(opened(Image.fromarray(values), "TIFF"), (-2, 2))
+    assert [pixel[0] for pixel in pixels(found)[0]] == [0, 0, 128, 223, 255, 255]
+
+
+def test_no_image_is_scaled_by_its_own_maximum(opened):
+    dark, bright = (to_rgb(opened(Image.fromarray(np.array([[0, most]], np.uint16))), (0, 4095)) for most in (200, 4000))
+    assert pixels(dark)[0][1] == [12] * 3
+    assert pixels(bright)[0][1] == [249] * 3
+
+
+def test_without_a_range_more_than_8_bits_are_refused(opened):
+    with pytest.raises(UnusableFile, match="more than 8 bits per value; save it with 8, or use data.source: folder"):
+        to_rgb(opened(Image.fromarray(WIDE.astype(np.uint16))))
 
 
 def test_colours_of_16_bits_keep_their_upper_half(tmp_path):
@@ -105,33 +125,24 @@ def test_colours_of_16_bits_keep_their_upper_half(tmp_path):
     header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
     (tmp_path / "x").write_bytes(png((b"IHDR", header), (b"IDAT", zlib.compress(row)), (b"IEND", b"")))
     assert pixels(to_rgb(decode(tmp_path / "x").image)) == [[[0, 0, 1], [128, 255, 18]]]
-    with pytest.raises(UnusableFile, match="mask: it has 16-bit colours; save it as 8-bit greyscale"):
-        read_mask(tmp_path / "x")
+    with pytest.raises(UnusableFile, match="^it has 16-bit colours; save it as 8-bit greyscale with black"):
+        decode(tmp_path / "x", refuse_wide_colours)
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0, 0.25, 1], [0, 64, 255]),
-        ([0, 7, 254.6], [0, 7, 255]),
-        ([0, 257, 65535], [0, 1, 255]),
-    ],
-    ids=["a share of 1", "8 bits", "16 bits"],
-)
-def test_floats_are_a_share_or_the_values_of_whole_numbers(opened, values, expected):
-    found = to_rgb(opened(Image.fromarray(np.array([values], np.float32)), "TIFF"))
-    assert pixels(found)[0] == [[value] * 3 for value in expected]
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(opened, value):
+    image = opened(Image.fromarray(np.array([[0, value, 9]], np.float32)), "TIFF")
+    with pytest.raises(UnusableFile, match="image: some values are not finite"):
+        to_rgb(image, (0, 9))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "value"),
-    [(np.float32, value) for value in (np.nan, np.inf, -np.inf, -1, 65536)]
-    + [(np.int32, value) for value in (-1, 65536, 2**31 - 1)],
-)
-def test_numbers_that_are_no_brightness_are_refused(opened, value, dtype):
-    image = opened(Image.fromarray(np.array([[0, value, 9]]).astype(dtype)), "TIFF")
-    with pytest.raises(UnusableFile, match=r"image: brightness from .* is outside 0 to 65535"):
-        to_rgb(image)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_fourth_band_of_a_tiff_is_no_transparency_that_of_a_png_is(opened, orientation):
+    bands = np.random.default_rng(0).integers(0, 256, (2, 3, 4), dtype=np.uint8)
+    frame = opened(Image.fromarray(bands), "TIFF", tiffinfo={0x0112: orientation})
+    seen = bands[..., :3] if orientation == 1 else np.rot90(bands[..., :3], -1)
+    assert pixels(to_rgb(frame)) == seen.tolist()
+    assert pixels(to_rgb(opened(Image.fromarray(bands)))) != bands[..., :3].tolist()
 
 
 def test_cmyk_is_ink_on_white(opened):
@@ -158,7 +169,7 @@ def test_one_colour_of_rgb_may_be_transparent(opened):
 
 def test_one_grey_of_16_bits_may_be_transparent(opened):
     image = Image.fromarray(np.array([[0, 30000, 65535]], np.uint16))
-    assert [pixel[0] for pixel in pixels(to_rgb(opened(image, transparency=0)))[0]] == [255, 117, 255]
+    assert [pixel[0] for pixel in pixels(to_rgb(opened(image, transparency=0), (0, 65535)))[0]] == [255, 117, 255]
 
 
 def test_cmyk_becomes_rgb(opened):

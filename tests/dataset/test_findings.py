@@ -12,7 +12,8 @@ from PIL import Image
 from segkit.base.errors import InputError
 from segkit.base.packed import open_split, read_samples
 from segkit.dataset.catalog import SPLITS, Sample
-from segkit.dataset.findings import LISTED, PRECEDENCE, Duplicates, Packed, refuse
+from segkit.dataset.findings import LISTED, Duplicates, refuse
+from segkit.dataset.packing import PRECEDENCE, Packed
 from segkit.dataset.preprocess import preprocess
 from tests.tiny import RawSet, few, options, pet
 
@@ -157,23 +158,23 @@ def test_without_doubles_the_summary_says_so(raw, tmp_path):
 
 
 def sample(number: int, split: str) -> Sample:
-    return Sample(f"n{number}", split, "", None, None)
+    return Sample(f"n{number}", split, "", None, ())
 
 
 @few
 @given(st.lists(st.tuples(st.sampled_from(SPLITS), st.sampled_from([b"1", b"2", b"3", b"4"]))))
 def test_after_leaks_are_left_out_each_picture_is_in_one_split(drawn):
     drawn.sort(key=lambda pair: PRECEDENCE.index(pair[0]))
-    packed = [Packed(sample(i, split), image=content) for i, (split, content) in enumerate(drawn)]
+    packed = [Packed(sample(i, split), images=content) for i, (split, content) in enumerate(drawn)]
     duplicates = Duplicates(skip=True)
     for each in packed:
         duplicates.add(each)
     kept = [p for p in packed if p.fault is None]
-    assert {p.image for p in kept} == {content for _, content in drawn}
-    assert len({(p.image, p.sample.split) for p in kept}) == len({p.image for p in kept})
+    assert {p.images for p in kept} == {content for _, content in drawn}
+    assert len({(p.images, p.sample.split) for p in kept}) == len({p.images for p in kept})
     assert [p for p in packed if p.sample.split == "test" and p.fault] == []
     assert duplicates.summary() == {
-        "leakage": [], "contradictions": [], "duplicates": len(kept) - len({p.image for p in kept})
+        "leakage": [], "contradictions": [], "duplicates": len(kept) - len({p.images for p in kept})
     }  # fmt: skip
 
 
@@ -231,7 +232,7 @@ def test_a_worker_reports_and_the_others_go_on(raw, tmp_path, spoil, reason):
 
 
 def test_memory_that_runs_out_is_a_reason(raw, tmp_path, monkeypatch):
-    def fail(image):
+    def fail(image, scale):
         raise MemoryError
 
     monkeypatch.setattr("segkit.dataset.pictures.to_rgb", fail)

@@ -8,8 +8,10 @@ from hypothesis.extra import numpy as arrays
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from segkit.dataset import pictures
+from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import UnusableFile, decode
-from segkit.dataset.pictures import as_trimap, is_empty, read_mask, read_pair, to_values, trimap_to_mask
+from segkit.dataset.meaning import Meaning
+from segkit.dataset.pictures import Reading, Trimaps, read_pair, to_values, trimap_to_mask
 from tests.tiny import many
 
 ORIENTATION = 0x0112
@@ -32,10 +34,21 @@ def coloured(width: int = 12, height: int = 8) -> Image.Image:
     return Image.fromarray(np.stack([20 * x, 30 * y, 10 * (x + y)], -1).astype(np.uint8))
 
 
-def reason(picture, mask) -> str:
+def pair(picture, *masks, meaning=None, size=None, page: int = 0) -> tuple[Image.Image, np.ndarray]:
+    """An image and its trimap, or its masks with a meaning."""
+    sample = Sample("x", "train", "", picture, masks, page=page)
+    return read_pair(sample, Reading(meaning or Trimaps("foreground")), size)
+
+
+def reason(picture, *masks, **changes) -> str:
     with pytest.raises(UnusableFile) as caught:
-        read_pair(picture, mask)
+        pair(picture, *masks, **changes)
     return str(caught.value)
+
+
+def drawn(upright: np.ndarray) -> np.ndarray:
+    """A trimap whose every turn is another: 1 where the sum of the colours is divisible by 3, else 2."""
+    return np.where(upright.sum(-1) % 3, 2, 1).astype(np.uint8)
 
 
 def pixels(image: Image.Image) -> list:
@@ -59,31 +72,31 @@ def test_a_picture_that_is_too_narrow_is_refused(tmp_path, size):
 @pytest.mark.parametrize("size", [(8, 8), (8 * 32, 8)])
 def test_the_smallest_and_the_narrowest_picture(tmp_path, size):
     for name, mode in (("x.png", "RGB"), ("m.png", "L")):
-        Image.new(mode, size).save(tmp_path / name)
-    assert read_pair(tmp_path / "x.png", tmp_path / "m.png")[0].size == size
+        Image.new(mode, size, int(mode == "L")).save(tmp_path / name)
+    assert pair(tmp_path / "x.png", tmp_path / "m.png")[0].size == size
 
 
-def mask_reason(path) -> str:
+def trimap_reason(path) -> str:
     with pytest.raises(UnusableFile) as caught:
-        read_mask(path)
-    return str(caught.value)
+        decode(path, Trimaps("foreground").check)
+    return f"mask: {caught.value}"
 
 
 def test_the_pages_of_a_mask_are_not_counted(tmp_path, monkeypatch):
     """A TIFF of 100,000 pages took 50 seconds, since ``n_frames`` reads each page's directory."""
     pages = [Image.new("L", (9, 9))] * 3
     pages[0].save(tmp_path / "m", "TIFF")
-    assert read_mask(tmp_path / "m").size == (9, 9)
+    assert decode(tmp_path / "m", Trimaps("foreground").check).size == (9, 9)
     monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "n_frames", property(lambda image: pytest.fail("counted")))
     pages[0].save(tmp_path / "m", "TIFF", save_all=True, append_images=pages[1:])
-    assert mask_reason(tmp_path / "m") == "mask: it has several frames; save one"
+    assert trimap_reason(tmp_path / "m") == "mask: it has several frames; save one"
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "PNG", "TIFF", "WEBP"])
 def test_a_mask_of_several_frames_is_refused(tmp_path, image_format):
     frames = [Image.new("L", (9, 9), value) for value in (1, 2, 3)]
     frames[0].save(tmp_path / "m", image_format, save_all=True, append_images=frames[1:], lossless=True)
-    assert mask_reason(tmp_path / "m") == "mask: it has several frames; save one"
+    assert trimap_reason(tmp_path / "m") == "mask: it has several frames; save one"
 
 
 @pytest.mark.parametrize(
@@ -91,25 +104,29 @@ def test_a_mask_of_several_frames_is_refused(tmp_path, image_format):
 )
 def test_a_mask_under_any_name_that_changed_its_values_is_refused(tmp_path, image_format, options):
     Image.new("L", (9, 9), 1).save(tmp_path / "m.png", image_format, **options)
-    assert mask_reason(tmp_path / "m.png").startswith("mask: its compression is lossy, which changes label values")
+    assert trimap_reason(tmp_path / "m.png").startswith("mask: its compression is lossy, which changes label values")
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "LAB", "YCbCr"])
 def test_a_mask_whose_mode_has_no_label_values_is_refused(tmp_path, mode):
     Image.new(mode, (9, 9)).save(tmp_path / "m", "TIFF")
-    assert mask_reason(tmp_path / "m") == f"mask: its mode {mode} has no label values; save it as 8-bit greyscale"
+    coloured(9, 9).save(tmp_path / "x", "PNG")
+    said = f"mask: its mode {mode} has no label values; save it as 8-bit greyscale"
+    assert reason(tmp_path / "x", tmp_path / "m") == said
+    own = reason(tmp_path / "x", tmp_path / "m", meaning=Meaning("grey", "", (255,)))
+    assert own == f"{said} with black (0) background and white (255) foreground"
 
 
 @pytest.mark.parametrize("value", [0.5, np.nan, np.inf])
 def test_a_mask_of_numbers_that_are_not_whole_is_refused(tmp_path, value):
-    Image.fromarray(np.array([[1, value]], np.float32)).save(tmp_path / "m", "TIFF")
-    assert mask_reason(tmp_path / "m") == "mask: its values are not whole numbers; save it as 8-bit greyscale"
+    with pytest.raises(UnusableFile, match="mask: its values are not whole numbers; save it as 8-bit greyscale"):
+        to_values(Image.fromarray(np.array([[1, value]], np.float32)))
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
-def test_wide_mask_values_stay_what_they_are_or_become_255(tmp_path, dtype):
-    Image.fromarray(np.array([[0, 1, 255, 256, 70000, -1]], dtype)).save(tmp_path / "m", "TIFF")
-    assert pixels(read_mask(tmp_path / "m")) == [[0, 1, 255, 255, 255, 255]]
+def test_wide_mask_values_stay_what_they_are_or_become_255(opened, dtype):
+    mask = Image.fromarray(np.array([[0, 1, 255, 256, 70000, -1]], dtype))
+    assert pixels(to_values(opened(mask, "TIFF"))) == [[0, 1, 255, 255, 255, 255]]
 
 
 def test_a_palette_with_alpha_counts_its_indices():
@@ -159,37 +176,37 @@ def write_turned(folder, orientation: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_picture_meets_a_mask_drawn_upright(tmp_path, orientation):
     upright, _ = write_turned(tmp_path, orientation)
-    Image.fromarray(upright[..., 0]).save(tmp_path / "m.png")
-    picture, labels = read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
+    Image.fromarray(drawn(upright)).save(tmp_path / "m.png")
+    picture, labels = pair(tmp_path / "x.jpg", tmp_path / "m.png")
     assert np.array_equal(picture, upright)
-    assert np.array_equal(labels, upright[..., 0])
+    assert np.array_equal(labels, drawn(upright) == 1)
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_a_turned_picture_meets_a_mask_drawn_as_stored(tmp_path, orientation):
     _, stored = write_turned(tmp_path, orientation)
-    Image.fromarray(stored[..., 0]).save(tmp_path / "m.png")
-    picture, labels = read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
+    Image.fromarray(drawn(stored)).save(tmp_path / "m.png")
+    picture, labels = pair(tmp_path / "x.jpg", tmp_path / "m.png")
     assert np.array_equal(picture, stored)
-    assert np.array_equal(labels, stored[..., 0])
+    assert np.array_equal(labels, drawn(stored) == 1)
 
 
 def test_a_mask_turned_like_its_picture_is_turned_with_it(tmp_path):
     upright, stored = write_turned(tmp_path, 6)
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    Image.fromarray(stored[..., 0]).save(tmp_path / "m.png", exif=exif)
-    picture, labels = read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
+    Image.fromarray(drawn(stored)).save(tmp_path / "m.png", exif=exif)
+    picture, labels = pair(tmp_path / "x.jpg", tmp_path / "m.png")
     assert np.array_equal(picture, upright)
-    assert np.array_equal(labels, upright[..., 0])
+    assert np.array_equal(labels, drawn(upright) == 1)
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_damaged_exif_is_no_reason_to_refuse(tmp_path, exif):
     coloured().save(tmp_path / "x.jpg", exif=exif)
-    Image.new("L", (12, 8)).save(tmp_path / "m.png")
-    assert read_pair(tmp_path / "x.jpg", tmp_path / "m.png")[0].size == (12, 8)
+    Image.new("L", (12, 8), 1).save(tmp_path / "m.png")
+    assert pair(tmp_path / "x.jpg", tmp_path / "m.png")[0].size == (12, 8)
 
 
 def test_sizes_that_differ_are_named(tmp_path):
@@ -221,7 +238,6 @@ def test_a_trimap_becomes_a_mask_or_is_refused(trimap, border):
         expected = [[meaning[value] for value in row] for row in trimap.tolist()]
         mask = trimap_to_mask(Image.fromarray(trimap), border)
         assert mask.tolist() == expected
-        assert is_empty(Image.fromarray(trimap), border) == (not (mask == 1).any())
 
 
 @pytest.mark.parametrize(("orientation", "decoded"), [(1, (80, 60)), (6, (60, 80)), (9, (80, 60))])
@@ -234,12 +250,12 @@ def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_enough(tmp_path, monkeyp
     Image.new("L", turned, 1).save(tmp_path / "m.png")
     stored = []
     to_rgb = pictures.to_rgb
-    monkeypatch.setattr(pictures, "to_rgb", lambda image: stored.append(image.size) or to_rgb(image))
+    monkeypatch.setattr(pictures, "to_rgb", lambda image, scale: stored.append(image.size) or to_rgb(image))
     wider = (decoded[0] + 1, decoded[1])
     for size in (decoded, wider):
-        picture, mask = read_pair(tmp_path / "x.jpg", tmp_path / "m.png", size[::-1])
-        assert (picture.size, mask.size) == (size, turned)
-    assert read_pair(tmp_path / "x.jpg", tmp_path / "m.png")[0].size == turned
+        _, mask = pair(tmp_path / "x.jpg", tmp_path / "m.png", size=size[::-1])
+        assert mask.shape == turned[::-1]
+    assert pair(tmp_path / "x.jpg", tmp_path / "m.png")[0].size == turned
     assert stored == [decoded, (2 * decoded[0], 2 * decoded[1]), turned]
 
 
@@ -249,36 +265,4 @@ def test_an_orientation_that_is_none_turns_nothing(tmp_path):
     Image.new("RGB", (64, 48), "red").save(tmp_path / "x.jpg", exif=exif)
     Image.new("L", (48, 64), 1).save(tmp_path / "m.png")
     with pytest.raises(UnusableFile, match="the mask is 48x64, the image 64x48"):
-        read_pair(tmp_path / "x.jpg", tmp_path / "m.png")
-
-
-@pytest.mark.parametrize("values", [(0, 1), (0, 255), (0, 7)])
-def test_anything_but_0_of_an_own_mask_is_foreground(values):
-    mask = np.random.default_rng(0).choice(np.uint8(values), (5, 7))
-    assert np.array_equal(as_trimap(Image.fromarray(mask)), np.where(mask > 0, 1, 2))
-
-
-@pytest.mark.parametrize(
-    "mask",
-    [
-        Image.fromarray(np.array([[0, 1]], np.uint16)),
-        Image.fromarray(np.array([[0, 40000]], np.uint16)),
-        Image.fromarray(np.array([[False, True]])),
-        Image.fromarray(np.array([[[0, 0, 0], [0, 0, 1]]], np.uint8)),
-        Image.fromarray(np.array([[[0, 0, 0, 255], [255, 255, 255, 255]]], np.uint8)),
-        Image.fromarray(np.array([[[0, 0, 0, 0], [255, 0, 0, 255]]], np.uint8)),
-        Image.fromarray(np.array([[[0, 255], [1, 255]]], np.uint8)),
-    ],
-    ids=["16 bit", "16 bit, large", "1 bit", "dark blue", "RGBA", "transparent black", "LA"],
-)
-def test_own_masks_of_any_mode_are_read(tmp_path, mask):
-    mask.save(tmp_path / "m.png")
-    assert np.asarray(as_trimap(read_mask(tmp_path / "m.png"))).tolist() == [[2, 1]]
-
-
-def test_an_own_palette_mask_counts_its_indices(tmp_path):
-    mask = Image.new("P", (2, 1))
-    mask.putpalette([255, 255, 255, 0, 0, 0])
-    mask.putpixel((1, 0), 1)
-    mask.save(tmp_path / "m.png")
-    assert np.asarray(as_trimap(read_mask(tmp_path / "m.png"))).tolist() == [[2, 1]]
+        pair(tmp_path / "x.jpg", tmp_path / "m.png")

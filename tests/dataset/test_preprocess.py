@@ -1,7 +1,5 @@
 """Packing: what the files hold, and what happens to samples that cannot be used."""
 
-import threading
-
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -9,7 +7,8 @@ from PIL import Image, ImageFilter
 from segkit.base.errors import InputError
 from segkit.base.files import csv_rows, digest
 from segkit.base.packed import SAMPLE_COLUMNS, open_split, read_samples, read_summary
-from segkit.dataset.preprocess import IMAGENET, _bounded_map, preprocess
+from segkit.dataset.findings import IMAGENET
+from segkit.dataset.preprocess import preprocess
 from tests.tiny import RawSet, options, pet
 
 SIZE = (24, 32)  # height, width
@@ -206,28 +205,3 @@ def test_pictures_of_every_kind_are_packed_together(raw, tmp_path):
     assert np.abs(by_kind["TIFF"] - colours).max() <= 2
     assert np.abs(by_kind["GIF"] - colours).mean() < 8
     assert (np.ptp(by_kind["JPEG"], axis=-1) == 0).all()
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_no_more_than_two_items_a_worker_are_in_flight(workers):
-    taken = most = 0
-
-    def items():
-        nonlocal taken
-        for item in range(50):
-            taken += 1
-            yield item
-
-    results = []
-    for given, result in enumerate(_bounded_map(lambda item: item * item, items(), workers), start=1):
-        most = max(most, taken - given)
-        results.append(result)
-    assert sorted(results) == [item * item for item in range(50)]
-    assert most <= 2 * workers
-
-
-def test_a_bug_in_a_worker_is_raised_and_its_threads_end():
-    before = threading.active_count()
-    with pytest.raises(ZeroDivisionError):
-        list(_bounded_map(lambda item: 1 // item, iter([1, 0, 1]), 2))
-    assert threading.active_count() == before

@@ -6,9 +6,10 @@ from segkit.dataset.findings import describe
 def summary(**changes):
     """What preprocess returns, as far as its line tells."""
     sizes = {"train": 1800, "valid": 200, "test": 500}
-    splits = {name: {"images": images, "foreground": 0.4} for name, images in sizes.items()}
-    nothing = {"skipped": {}, "leakage": [], "contradictions": [], "duplicates": 0}
-    return {"size": [64, 96], "splits": splits} | nothing | changes
+    splits = {name: {"images": images, "windows": images, "foreground": 0.4} for name, images in sizes.items()}
+    lists = dict.fromkeys(("notes", "vanished", "reversed", "no_background", "leakage", "contradictions"), [])
+    nothing = {"skipped": {}, "duplicates": 0, "best_dice": None}
+    return {"size": [64, 96], "splits": splits} | lists | nothing | changes
 
 
 SOUND = "1,800 train, 200 valid, 500 test at 96x64 px, 40% foreground"
@@ -25,4 +26,27 @@ def test_the_line_names_the_first_of_what_was_found():
         f"{SOUND}; skipped: 1 samples (x: the file is empty; all in summary.json); leakage: 1,000 images are in two "
         "splits (a0 in train = b0 in test, a1 in train = b1 in test, a2 in train = b2 in test, ...; all in summary.json"
         "); contradiction: 1 images have two different masks (a0 in train = b0 in test; all in summary.json)"
+    )
+
+
+def test_the_line_says_what_the_masks_mean_and_what_resizing_costs():
+    best = {"mean": 0.741, "worst": 0.519, "worst_name": "a7"}
+    line = describe(summary(notes=["masks hold 0 and 255"], best_dice=best, vanished=["a1"], skipped={"a1": "lost"}))
+    assert line == (
+        f"{SOUND}; masks hold 0 and 255; best possible Dice at 96x64 px: 0.74, worst 0.52 (a7); 1 of 2,501 masks lose "
+        "all foreground at 96x64 px (a1); raise preprocess.size or set preprocess.resize to tile; skipped: 1 samples "
+        "(a1: lost; all in summary.json)"
+    )
+
+
+def test_the_line_counts_windows_where_images_were_cut():
+    splits = {name: {"images": 2, "windows": 8, "foreground": 0.4} for name in ("train", "valid", "test")}
+    assert describe(summary(splits=splits)).startswith("2 (8 windows) train, 2 (8 windows) valid, 2 (8 windows) test")
+
+
+def test_the_line_names_masks_that_look_wrong():
+    line = describe(summary(reversed=["a", "b", "c", "d"], no_background=["e"]))
+    assert line == (
+        f"{SOUND}; 4 masks look reversed (a, b, c, ...; all in summary.json); 1 masks have no background (e; all in "
+        "summary.json)"
     )

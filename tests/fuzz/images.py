@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from segkit.dataset import decode as decoding
+from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import UnusableFile, decode
-from segkit.dataset.pictures import read_pair, trimap_to_mask
+from segkit.dataset.pictures import Reading, Trimaps, read_pair
 from tests.fuzz.target import Target
 
 MASK, BOTH, REDUCED, UNSEALED = 1, 2, 4, 8
@@ -29,7 +30,7 @@ PICTURE = Image.fromarray(NOISE)
 TRIMAP = Image.fromarray(NOISE[..., 0] % 3 + 1)
 
 
-def _encoded(image: Image.Image, image_format: str, **options) -> bytes:
+def encoded(image: Image.Image, image_format: str, **options) -> bytes:
     buffer = io.BytesIO()
     image.copy().save(buffer, image_format, **options)  # Pillow leaves a format's settings in what it saves
     return buffer.getvalue()
@@ -45,28 +46,28 @@ def _pictures() -> list[bytes]:
     turned[0x0112] = 6
     palette, grey = PICTURE.quantize(8), PICTURE.convert("L")
     return [
-        _encoded(PICTURE, "JPEG", exif=turned),
-        _encoded(PICTURE, "JPEG", progressive=True),
-        _encoded(PICTURE.convert("CMYK"), "JPEG"),
-        _encoded(PICTURE, "MPO", **_two()),
-        _encoded(PICTURE, "PNG", exif=turned),
-        _encoded(palette, "PNG", transparency=b"\0\x80"),
-        _encoded(PICTURE.convert("LA"), "PNG"),
-        _encoded(Image.fromarray(NOISE[..., 0].astype(np.uint16) * 257), "PNG", transparency=5),
-        _encoded(PICTURE, "PNG", **_two()),
-        _encoded(palette, "GIF", **_two()),
-        _encoded(palette, "GIF", transparency=3, interlace=1),
-        _encoded(palette, "BMP"),
-        _encoded(PICTURE.convert("RGBA"), "BMP"),
-        _encoded(PICTURE, "TIFF", tiffinfo={0x0112: 6}),
-        _encoded(PICTURE.convert("F"), "TIFF", compression="tiff_lzw"),
-        _encoded(PICTURE.convert("CMYK"), "TIFF", compression="tiff_adobe_deflate"),
-        _encoded(PICTURE, "TIFF", compression="jpeg"),
-        _encoded(PICTURE, "TIFF", **_two()),
-        _encoded(PICTURE, "WEBP", exif=turned),
-        _encoded(PICTURE.convert("RGBA"), "WEBP", lossless=True),
-        _encoded(PICTURE, "WEBP", **_two()),
-        _encoded(grey, "PPM"),
+        encoded(PICTURE, "JPEG", exif=turned),
+        encoded(PICTURE, "JPEG", progressive=True),
+        encoded(PICTURE.convert("CMYK"), "JPEG"),
+        encoded(PICTURE, "MPO", **_two()),
+        encoded(PICTURE, "PNG", exif=turned),
+        encoded(palette, "PNG", transparency=b"\0\x80"),
+        encoded(PICTURE.convert("LA"), "PNG"),
+        encoded(Image.fromarray(NOISE[..., 0].astype(np.uint16) * 257), "PNG", transparency=5),
+        encoded(PICTURE, "PNG", **_two()),
+        encoded(palette, "GIF", **_two()),
+        encoded(palette, "GIF", transparency=3, interlace=1),
+        encoded(palette, "BMP"),
+        encoded(PICTURE.convert("RGBA"), "BMP"),
+        encoded(PICTURE, "TIFF", tiffinfo={0x0112: 6}),
+        encoded(PICTURE.convert("F"), "TIFF", compression="tiff_lzw"),
+        encoded(PICTURE.convert("CMYK"), "TIFF", compression="tiff_adobe_deflate"),
+        encoded(PICTURE, "TIFF", compression="jpeg"),
+        encoded(PICTURE, "TIFF", **_two()),
+        encoded(PICTURE, "WEBP", exif=turned),
+        encoded(PICTURE.convert("RGBA"), "WEBP", lossless=True),
+        encoded(PICTURE, "WEBP", **_two()),
+        encoded(grey, "PPM"),
         b"P3\n9 9\n255\n" + b" 1 2 3" * 81,
         b"Pf\n9 9\n-1.0\n" + np.linspace(0, 1, 81, dtype="<f4").tobytes(),
     ]
@@ -75,13 +76,13 @@ def _pictures() -> list[bytes]:
 def _masks() -> list[bytes]:
     palette = TRIMAP.convert("P")
     return [
-        *(_encoded(TRIMAP, image_format) for image_format in ("PNG", "BMP", "TIFF", "PPM")),
-        *(_encoded(palette, image_format) for image_format in ("PNG", "GIF", "BMP", "TIFF")),
-        _encoded(TRIMAP.convert("RGB"), "WEBP", lossless=True),
-        _encoded(TRIMAP.convert("I"), "TIFF", compression="packbits"),
-        _encoded(TRIMAP.convert("F"), "TIFF"),
-        _encoded(TRIMAP.convert("LA"), "PNG"),
-        _encoded(TRIMAP.point(lambda value: 255 * (value > 1)).convert("1"), "TIFF", compression="group4"),
+        *(encoded(TRIMAP, image_format) for image_format in ("PNG", "BMP", "TIFF", "PPM")),
+        *(encoded(palette, image_format) for image_format in ("PNG", "GIF", "BMP", "TIFF")),
+        encoded(TRIMAP.convert("RGB"), "WEBP", lossless=True),
+        encoded(TRIMAP.convert("I"), "TIFF", compression="packbits"),
+        encoded(TRIMAP.convert("F"), "TIFF"),
+        encoded(TRIMAP.convert("LA"), "PNG"),
+        encoded(TRIMAP.point(lambda value: 255 * (value > 1)).convert("1"), "TIFF", compression="group4"),
         b"P2\n16 12\n3\n" + b" ".join(b"%d" % value for value in np.asarray(TRIMAP).flat),
     ]
 
@@ -97,7 +98,7 @@ def _seeds() -> list[bytes]:
     ]
 
 
-def _sealed(content: bytes) -> bytes:
+def sealed(content: bytes) -> bytes:
     """A PNG whose check sums are right again; anything else as it is."""
     if not content.startswith(PNG):
         return content
@@ -115,16 +116,15 @@ def _sealed(content: bytes) -> bytes:
 def _run(content: bytes, folder: Path) -> None:
     flags = content[0] if content else 0
     fuzzed, made = folder / "fuzzed", folder / "made"
-    fuzzed.write_bytes(content[1:] if flags & UNSEALED else _sealed(content[1:]))
+    fuzzed.write_bytes(content[1:] if flags & UNSEALED else sealed(content[1:]))
     if not flags & BOTH:
         Image.new("L", decode(fuzzed).upright_size, 1).save(made, "PPM")
     picture, mask = {MASK: (made, fuzzed), BOTH: (fuzzed, fuzzed), 0: (fuzzed, made)}.get(flags & 3, (fuzzed, fuzzed))
-    size = (4, 4) if flags & REDUCED else None
-    rgb, labels = read_pair(picture, mask, size)
-    assert rgb.mode == "RGB" and labels.mode in ("L", "P") and len(labels.tobytes()) == labels.width * labels.height
-    assert rgb.size == (size or labels.size)
-    values = trimap_to_mask(labels, BORDERS[(flags >> 4) % 3], (16, 16))
-    assert values.shape == (16, 16) and set(np.unique(values)) <= {0, 1, 255}
+    reading = Reading(Trimaps(BORDERS[(flags >> 4) % 3]), (0, 1000))
+    image, values = read_pair(Sample("x", "test", "", picture, (mask,)), reading, (4, 4) if flags & REDUCED else None)
+    assert image.mode == "RGB" and (flags & REDUCED or image.size == values.shape[::-1])
+    assert image.width >= min(4, values.shape[1]) and image.height >= min(4, values.shape[0])
+    assert values.dtype == np.uint8 and set(np.unique(values)) <= {0, 1, 255}
 
 
 WORDS = (

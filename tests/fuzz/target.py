@@ -14,6 +14,7 @@ from pathlib import Path
 TARGETS = {
     "params": ("segkit", "yaml"),
     "images": ("segkit", "PIL"),
+    "own": ("segkit", "PIL"),
     "lists": ("segkit",),
     "checkpoint": ("segkit",),
     "archive": ("segkit", "tarfile", "gzip"),
