@@ -202,8 +202,9 @@ def best_dice(summary: dict[str, Any]) -> str:
 
 def suspicions(summary: dict[str, Any]) -> list[str]:
     """What looks wrong, one line each."""
-    found = []
-    if vanished := summary["vanished"]:
+    found, vanished = [], summary["vanished"]
+    other = {name: reason for name, reason in summary["skipped"].items() if name not in vanished}
+    if vanished:
         samples = sum(split["images"] for split in summary["splits"].values()) + len(summary["skipped"])
         found.append(f"{_vanished(vanished, samples, summary['size'])}; {LARGER}")
     for key, label, noun, more in (
@@ -213,7 +214,7 @@ def suspicions(summary: dict[str, Any]) -> list[str]:
         ("leakage", "leakage", "image", " in two splits"),
         ("contradictions", "contradiction", "image", " with two different masks"),
     ):
-        if listed := summary[key]:
+        if listed := other if key == "skipped" else summary[key]:
             found.append(f"{label}: {counted(len(listed), noun)}{more} ({_first(listed)}; all in summary.json)")
     return found
 

@@ -141,7 +141,9 @@ def _steps(params: Params, rows: int) -> dict[str, Any]:
 
 def _print_findings(summary: dict[str, Any]) -> None:
     if best := best_dice(summary):
-        _print("best Dice", f"{best}{f'; {LARGER}' * bool(summary['best_dice']['mean'] < GOOD)}")
+        height, width = summary["size"]
+        advice = f"; {LARGER}" * bool(summary["best_dice"]["mean"] < GOOD)
+        _print("best Dice", f"possible at {width}x{height} px: {best}{advice}")
     for suspicion in suspicions(summary):
         _print("suspicious", suspicion.replace("; all in summary.json", ""))
 

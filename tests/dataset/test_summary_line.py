@@ -32,12 +32,13 @@ def test_remarks_name_the_first_of_what_was_found():
 
 def test_remarks_say_what_the_masks_mean_and_what_resizing_costs():
     best = {"mean": 0.741, "worst": 0.519, "worst_name": "a7"}
-    found = summary(notes=["masks hold 0 and 255"], best_dice=best, vanished=["a1"], skipped={"a1": "lost"})
+    found = summary(
+        notes=["masks hold 0 and 255"], best_dice=best, vanished=["a1"], skipped={"a1": "lost"}
+    )  # named once
     assert remarks(found) == [
         "masks hold 0 and 255",
         "best possible Dice at 96x64 px: 0.74, worst 0.52 (a7)",
         "1 of 2,501 masks lose all foreground at 96x64 px (a1); raise preprocess.size or set preprocess.resize to tile",
-        "skipped: 1 sample (a1: lost; all in summary.json)",
     ]
 
 
