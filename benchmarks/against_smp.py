@@ -30,7 +30,7 @@ from segkit.base.packed import Split, open_split
 from segkit.base.params import Params
 from segkit.base.workspace import cores
 from segkit.dataset.catalog import Sample
-from segkit.dataset.preprocess import IMAGENET
+from segkit.dataset.findings import IMAGENET
 from segkit.models.counts import count, dice_per_image
 from segkit.models.normalize import Normalizer, to_float
 
@@ -49,7 +49,7 @@ class Pets(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample = self.samples[index]
         image = Image.open(sample.picture).convert("RGB").resize(self.size, Image.Resampling.BILINEAR)
-        mask = np.asarray(Image.open(sample.mask).resize(self.size, Image.Resampling.NEAREST)) != 2
+        mask = np.asarray(Image.open(sample.masks[0]).resize(self.size, Image.Resampling.NEAREST)) != 2
         return torch.from_numpy(np.array(image)).permute(2, 0, 1), torch.from_numpy(mask).float()[None]
 
 

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 from benchmarks.common import make_engine, median, params_at, report, seconds
-from benchmarks.plain_loop import plain_up
 from segkit.base.command import run_command
 from segkit.base.params import MODEL_NAMES
 from segkit.training import run
@@ -34,16 +33,10 @@ def default_adamw(engine: Engine) -> Engine:
     return replace(engine, optimizer=optimizer)
 
 
-def torch_s_transposed_convolution(engine: Engine) -> Engine:
-    plain_up(engine.model)
-    return engine
-
-
 AS_IT_IS, FILLS, COMPILED = "as it is", "deterministic mode fills new memory", "torch.compile"
 VARIANTS: dict[str, Callable[[Engine], Engine]] = {
     AS_IT_IS: lambda engine: engine,
     "fp32 instead of bf16": lambda engine: replace(engine, precision="fp32"),
-    "torch's transposed convolution": torch_s_transposed_convolution,
     "torch's default AdamW": default_adamw,
     FILLS: lambda engine: engine,
     COMPILED: lambda engine: replace(engine, model=torch.compile(engine.model)),

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.common import (
     Project,
@@ -38,7 +38,6 @@ from segkit.base.command import run_command
 from segkit.base.params import MODEL_NAMES
 from segkit.dataset.catalog import Sample
 from segkit.models import build
-from segkit.models.blocks import UpConv
 
 
 class PlainPets(torch.utils.data.Dataset):
@@ -53,24 +52,16 @@ class PlainPets(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample, size = self.samples[index], (self.size, self.size)
         image = Image.open(sample.picture).convert("RGB").resize(size, Image.Resampling.BILINEAR)
-        mask = np.asarray(Image.open(sample.mask).resize(size, Image.Resampling.NEAREST))
+        mask = np.asarray(Image.open(sample.masks[0]).resize(size, Image.Resampling.NEAREST))
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
         return (pixels - pixels.mean()) / pixels.std(), torch.from_numpy((mask != 2).astype(np.int64))
-
-
-def plain_up(model: nn.Module) -> nn.Module:
-    """``model`` with torch's own transposed convolutions."""
-    for module in model.modules():
-        if type(module) is UpConv:
-            module.__class__ = nn.ConvTranspose2d
-    return model
 
 
 class PlainLoop:
     """The loop that tutorials write."""
 
     def __init__(self, name: str, samples: list[Sample], size: int, batch_size: int) -> None:
-        self.model = plain_up(build(name)).train()
+        self.model = build(name).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=3e-4)
         loader = torch.utils.data.DataLoader(PlainPets(samples, size), batch_size, shuffle=True, drop_last=True)
         self.batches = chain.from_iterable(repeat(loader))  # epoch after epoch

@@ -9,6 +9,7 @@ a JPEG at a fraction of its size if that is enough, but it also resizes, counts,
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,10 @@ from PIL import Image
 from benchmarks.common import median, params_at, report, seconds
 from segkit.base.command import run_command
 from segkit.base.workspace import cores
-from segkit.dataset import preprocess as preprocessing
-from segkit.dataset.catalog import read_catalog
+from segkit.dataset import packing
+from segkit.dataset.catalog import Sample, read_catalog
+from segkit.dataset.pictures import Reading
+from segkit.dataset.preprocess import preprocess
 
 
 def decode(paths: list[Path]) -> None:
@@ -35,12 +38,9 @@ def decode_all(pool_class: type, paths: list[Path]) -> float:
         return seconds(lambda: list(pool.map(decode, chunks)))
 
 
-def whole(
-    picture: Path, mask: Path, size: tuple[int, int], read_pair=preprocessing.read_pair
-) -> tuple[Image.Image, Image.Image]:
+def whole(sample: Sample, reading: Reading, size: object, read_pair: Callable = packing.read_pair) -> tuple:
     """``read_pair`` that always decodes at full size."""
-    image, labels = read_pair(picture, mask)
-    return image.resize(size[::-1], Image.Resampling.BILINEAR), labels
+    return read_pair(sample, reading)
 
 
 def main() -> int:
@@ -55,12 +55,12 @@ def main() -> int:
     def work() -> None:
         settings = params_at(options.size).preprocess
         samples = read_catalog(options.raw, settings.valid_every)
-        pictures, masks = [s.picture for s in samples], [s.mask for s in samples]
+        pictures, masks = [s.picture for s in samples], [mask for s in samples for mask in s.masks]
         rounds: dict[str, list[float]] = {}
         with tempfile.TemporaryDirectory() as folder:
-            run = partial(preprocessing.preprocess, options.raw, Path(folder) / "out", settings)
+            run = partial(preprocess, options.raw, Path(folder) / "out", settings)
             run()
-            reduced = preprocessing.read_pair
+            reduced = packing.read_pair
             for _ in range(options.rounds):
                 found = {
                     "pictures": min(decode_all(pool, pictures) for pool in (ThreadPoolExecutor, ProcessPoolExecutor)),
@@ -69,9 +69,9 @@ def main() -> int:
                     ),
                     "preprocess": seconds(run),
                 }
-                preprocessing.read_pair = whole
+                packing.read_pair = whole
                 found["preprocess_whole_pictures"] = seconds(run)
-                preprocessing.read_pair = reduced
+                packing.read_pair = reduced
                 for name, value in found.items():
                     rounds.setdefault(name, []).append(value)
         count = len(samples)

@@ -16,9 +16,10 @@ import torch
 from benchmarks.common import params_at, report
 from benchmarks.preprocess_speed import whole
 from segkit.base.command import run_command
-from segkit.base.packed import open_split
-from segkit.dataset import preprocess as preprocessing
-from segkit.evaluation.evaluate import score_split
+from segkit.dataset import packing
+from segkit.dataset.preprocess import preprocess
+from segkit.evaluation.evaluate import score_images
+from segkit.evaluation.images import ImageSet
 from segkit.evaluation.scores import scores
 from segkit.models.checkpoint import load_checkpoint
 from segkit.models.predictor import Predictor
@@ -38,15 +39,15 @@ def main() -> int:
         size, border = (height, width), checkpoint.metadata["border"]
         settings = params_at(height).preprocess.model_copy(update={"size": size, "border": border})
         predictor = Predictor(checkpoint, torch.device("cpu"))
-        reduced, found, packed = preprocessing.read_pair, {}, {}
+        reduced, found, packed = packing.read_pair, {}, {}
         with tempfile.TemporaryDirectory() as folder:
             for kind, read_pair in (("whole", whole), ("reduced", reduced)):
-                preprocessing.read_pair = read_pair
-                preprocessing.preprocess(options.raw, Path(folder) / kind, settings)
-                test = open_split(Path(folder) / kind, "test")
-                packed[kind] = test.images[:].astype(int)
-                found[kind] = scores(score_split(predictor, test, 0.5))
-            preprocessing.read_pair = reduced
+                packing.read_pair = read_pair
+                preprocess(options.raw, Path(folder) / kind, settings)
+                test = ImageSet.open(Path(folder) / kind, "test")
+                packed[kind] = test.split.images[:].astype(int)
+                found[kind] = scores(score_images(predictor, test, 0.5))
+            packing.read_pair = reduced
         difference = np.abs(packed["whole"] - packed["reduced"])
         report(
             {

@@ -22,11 +22,13 @@ KEYS = (
 
 def work(params):
     """``data/raw/download`` to ``data/processed``."""
-    from segkit.dataset.findings import describe
+    from segkit.dataset.findings import describe, remarks
     from segkit.dataset.preprocess import preprocess
 
     raw, target = Path("data/raw/download"), Path("data/processed")
     summary = preprocess(raw, target, params.preprocess, params.runtime.workers, params.data.folder)
+    for remark in remarks(summary):
+        print(f"preprocess: {remark}", flush=True)
     return describe(summary)
 
 

@@ -102,7 +102,7 @@ def read_summary(processed: Path) -> dict[str, Any]:
     if (
         not isinstance(summary, dict)
         or summary.pop("sha256", None) != summary_digest(summary)
-        or "files" not in summary
+        or not {"files", "resize"} <= summary.keys()
     ):
         raise InputError(f"{path} is damaged, or from another version of segkit; {FIX}")
     return summary

@@ -29,6 +29,7 @@ from segkit.base.values import (
     PositiveInt,
     Probability,
     Range,
+    Resize,
     Seed,
     Share,
     ShareOrList,
@@ -121,7 +122,7 @@ class Preprocess(Section):
     splits."""
 
     size: Size
-    resize: Literal["stretch", "fit", "tile"]
+    resize: Resize
     normalize: Normalization
     border: Border
     valid_every: Annotated[int, Field(ge=2, le=1000)]

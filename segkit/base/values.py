@@ -95,6 +95,7 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 Threshold = Annotated[float, Field(gt=0, le=1)]
 Normalization = Literal["image", "dataset", "imagenet"]
 Border = Literal["foreground", "background", "ignore"]
+Resize = Literal["stretch", "fit", "tile"]
 
 Text = Annotated[str, AfterValidator(_one_line)]
 Size = Annotated[tuple[int, int], PlainValidator(_size)]

@@ -55,12 +55,12 @@ def pixel_accuracy_batch(counts: np.ndarray) -> float:
 
 
 def dice_of_nothing(counts: np.ndarray) -> float:
-    """``dice`` if no pixel were predicted as foreground: the fraction of images whose masks have no foreground."""
+    """The ``dice`` of predicting no pixel as foreground: the fraction of images whose mask has none."""
     return dice(nothing(counts))
 
 
 def dice_of_everything(counts: np.ndarray) -> float:
-    """``dice`` if every pixel were predicted as foreground."""
+    """The ``dice`` of predicting every pixel as foreground."""
     return dice(everything(counts))
 
 

@@ -23,26 +23,6 @@ def double_conv(inputs: int, outputs: int, *, batch_norm: bool) -> nn.Sequential
     return nn.Sequential(*layers)
 
 
-class UpConv(nn.ConvTranspose2d):
-    """A 2×2 transposed convolution with stride 2, computed as a matrix product: its windows do not overlap.
-
-    On the CPU torch's own operator takes twice as long, most of it for the gradient of the weights.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 2, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)`` in channels-last memory."""
-        batch, inputs, height, width = x.shape
-        outputs = self.out_channels
-        pixels = x.permute(0, 2, 3, 1).reshape(-1, inputs)
-        weight = self.weight.permute(0, 2, 3, 1).reshape(inputs, 4 * outputs)
-        quads = torch.addmm(self.bias.repeat(4), pixels, weight)  # the four output pixels of each input pixel
-        rows = quads.view(batch, height, width, 2, 2, outputs).transpose(2, 3)
-        return rows.reshape(batch, 2 * height, 2 * width, outputs).permute(0, 3, 1, 2)
-
-
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until height and width are multiples of ``multiple``.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, ResNet34_Weights, resnet34
 
 from segkit.base.errors import InputError, brief
-from segkit.models.blocks import UpConv, double_conv, initialise, load_weights, pad_to_multiple
+from segkit.models.blocks import double_conv, initialise, load_weights, pad_to_multiple
 
 DECODER_CHANNELS = 32
 IMAGENET_URL = ResNet34_Weights.IMAGENET1K_V1.url
@@ -27,7 +27,7 @@ class Up(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.up = UpConv(inputs, DECODER_CHANNELS)
+        self.up = nn.ConvTranspose2d(inputs, DECODER_CHANNELS, 2, stride=2)
         self.conv = double_conv(DECODER_CHANNELS, DECODER_CHANNELS, batch_norm=True)
         initialise(self)
 
@@ -54,7 +54,7 @@ class ResNet34UNet(nn.Module):
         self.bridge = nn.Sequential(nn.Conv2d(512, 256, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(inplace=True))
         self.widen = nn.Conv2d(256, 512, 1)
         self.decoder = nn.ModuleList([Up(256 + 512), Up(32 + 512), Up(32 + 128), Up(32 + 64)])
-        self.last_up = UpConv(DECODER_CHANNELS, DECODER_CHANNELS)
+        self.last_up = nn.ConvTranspose2d(DECODER_CHANNELS, DECODER_CHANNELS, 2, stride=2)
         self.head = nn.Conv2d(DECODER_CHANNELS, 1, 1)
         for module in (self.bridge, self.widen, self.last_up, self.head):
             initialise(module)

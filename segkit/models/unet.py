@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from segkit.models.blocks import UpConv, double_conv, initialise, pad_to_multiple
+from segkit.models.blocks import double_conv, initialise, pad_to_multiple
 
 LEVELS = 5
 
@@ -28,7 +28,9 @@ class UNet(nn.Module):
             for inputs, outputs in zip([3, *channels], channels, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
-        self.up = nn.ModuleList(UpConv(2 * outputs, outputs) for outputs in reversed(channels[:-1]))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(2 * outputs, outputs, 2, stride=2) for outputs in reversed(channels[:-1])
+        )
         self.decoder = nn.ModuleList(
             double_conv(2 * outputs, outputs, batch_norm=False) for outputs in reversed(channels[:-1])
         )

@@ -23,7 +23,7 @@ from segkit.base.errors import InputError
 from segkit.base.packed import Rows, Split
 from segkit.base.params import Params
 from segkit.base.workspace import cores
-from segkit.dataset.preprocess import IMAGENET
+from segkit.dataset.findings import IMAGENET
 from segkit.models.device import choose_device
 from segkit.models.normalize import Normalizer
 from segkit.training.batches import Batch, TrainingBatches

@@ -65,7 +65,7 @@ class Logbook:
         if self.writer:
             try:
                 with naming(self.folder):
-                    self.writer.close()  # its thread may fail only now
+                    self.writer.close()
             finally:
                 threading.excepthook = self._hook
 

@@ -23,7 +23,6 @@ from segkit.base.params import Params, Train, recipe_key
 from segkit.base.workspace import Paths, run_folder
 from segkit.models import build
 from segkit.models.checkpoint import save_checkpoint
-from segkit.models.counts import count, dice_per_image, everything, nothing
 from segkit.models.device import choose_precision, keep_freed_memory, make_deterministic
 from segkit.models.normalize import Normalizer
 from segkit.training import optimizers, schedules
@@ -33,10 +32,8 @@ from segkit.training.fit import Fit, NotFinite
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine
 from segkit.training.losses import WeightedLoss
+from segkit.training.messages import count_parameters, first_lines, last_words, listed
 from segkit.training.state import SavedState, Saver, parse
-
-NAMED = 16  # samples in a message
-FEW_STEPS = 10  # per epoch
 
 
 class Trained(NamedTuple):
@@ -82,7 +79,7 @@ def train(
                 engine = build_engine(name, params, device, world)
                 fit = Fit(name, engine, recipe, Logbook(folder, curves, recipe.epochs), saver, stop)
         if world.is_main:
-            print(_first_line(fit, batches, recipe_key(params, name, "batch_size")), flush=True)
+            print(first_lines(fit, batches, params), flush=True)
         try:
             with fit.logbook:
                 fit.run(batches, validation)
@@ -91,7 +88,7 @@ def train(
         if not world.is_main:
             return Trained()
         fit.logbook.write_timing(device, engine.precision, world.size)
-        trained = Trained(_write(name, fit, metadata, paths) + _remark(fit.stopping, validation), saved)
+        trained = Trained(_write(name, fit, metadata, paths) + last_words(fit.stopping.best_dice, validation), saved)
         if stop.number:
             raise Interrupted(stop.number, " after its result was written")
         return trained
@@ -152,25 +149,6 @@ def architecture(name: str, params: Params) -> dict[str, Any]:
     return {key: getattr(section, key) for key in section.architecture().model_fields}
 
 
-def _first_line(fit: Fit, batches: TrainingBatches, key: str) -> str:
-    engine, resumed, steps = fit.engine, "", len(batches)
-    if fit.epoch or fit.totals:
-        resumed = f"; resuming in epoch {fit.epoch + 1} after {len(fit.totals)} steps"
-    processes = f", {engine.world.size} processes" if engine.world.size > 1 else ""
-    few = ""
-    if steps < FEW_STEPS:
-        few = f"\n{fit.name}: {steps} steps per epoch are few; lower {key} or raise augment.n_aug"
-    epoch = f"{len(batches.plan):,} samples per epoch in {steps:,} steps"
-    return (
-        f"{fit.name}: {_count_parameters(engine.model):,} parameters, {epoch}, {engine.device.type}{processes}, "
-        f"{engine.precision}{resumed}{few}"
-    )
-
-
-def _count_parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def _save_best(path: Path, stopping: EarlyStopping, metadata: dict[str, Any]) -> None:
     valid = {"loss": stopping.best_loss, "dice": stopping.best_dice, "epoch": stopping.best_epoch + 1}
     save_checkpoint(path, stopping.best_weights, metadata | {"valid": valid})
@@ -188,7 +166,7 @@ def _write(name: str, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
         "best_valid_loss": stopping.best_loss,
         "best_valid_dice": stopping.best_dice,
         "stopped_early": stopped_early,
-        "parameters": _count_parameters(fit.engine.model),
+        "parameters": count_parameters(fit.engine.model),
     }
     write_json(paths.metrics / "training" / f"{name}.json", result)
     return (
@@ -197,23 +175,10 @@ def _write(name: str, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
     )
 
 
-def _remark(stopping: EarlyStopping, validation: Split) -> str:
-    """That a constant prediction is as good as the network, if it is."""
-    dice = {"nothing": 0.0, "everything": 0.0}
-    for row in range(len(validation)):
-        masks = torch.from_numpy(validation.masks[row])[None]
-        counts = count(torch.zeros_like(masks, dtype=torch.bool), masks)
-        for name, constant in (("nothing", nothing), ("everything", everything)):
-            dice[name] += dice_per_image(constant(counts)).item() / len(validation)
-    best = max(dice, key=dice.__getitem__)
-    return f"; no better than predicting {best} (Dice {dice[best]:.4f})" if stopping.best_dice <= dice[best] else ""
-
-
 def _explain(fault: NotFinite, fit: Fit, params: Params, metadata: dict[str, Any], paths: Paths) -> str:
     """One line about a loss that is not finite; the best weights so far are saved to the file that it names."""
-    names = [row["name"] for row in read_samples(paths.processed, fault.split)]
-    listed = ", ".join(names[row] for row in fault.rows[:NAMED])
-    more = f" and {len(fault.rows) - NAMED} more" if len(fault.rows) > NAMED else ""
+    samples = read_samples(paths.processed, fault.split)
+    names = [samples[row]["name"] for row in fault.rows]  # windows share the name of their image
     advice = f"lower {recipe_key(params, fit.name, 'lr')}"
     if fit.engine.precision != "fp32":
         advice += f", or set {recipe_key(params, fit.name, 'precision')} to fp32"
@@ -225,7 +190,7 @@ def _explain(fault: NotFinite, fit: Fit, params: Params, metadata: dict[str, Any
             _save_best(place, fit.stopping, metadata)
     return (
         f"{fit.name}, epoch {fault.epoch + 1}, step {fault.step + 1} of {fault.split}: the loss is no longer finite, "
-        f"with the samples {listed}{more}; {advice}; {kept}"
+        f"with the samples {listed(names)}; {advice}; {kept}"
     )
 
 
@@ -238,12 +203,12 @@ def describe(
         "model": name,
         "architecture": architecture(name, params),
         "input_size": summary["size"],
-        "resize": summary["resize"],
-        "range": summary["range"],
         "normalize": batches.normalizer.as_metadata(),
         "threshold": params.evaluate.threshold,
         "classes": {"0": "background", "1": "foreground"},
         "border": summary["border"],
+        "resize": summary["resize"],
+        "range": summary["range"],
         "seed": params.seed,
         "train": section.train.model_dump(mode="json"),
         "pretrained": getattr(section, "pretrained", False),

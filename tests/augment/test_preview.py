@@ -10,6 +10,7 @@ from segkit.base.errors import InputError
 from segkit.base.files import digest
 from segkit.base.packed import open_split
 from segkit.dataset.preprocess import preprocess
+from tests.packing import pack
 from tests.tiny import RawSet, augmentation, options
 
 
@@ -47,3 +48,15 @@ def test_the_same_seed_writes_the_same_bytes_and_another_another_preview(process
 def test_without_packed_data_it_says_what_to_run(tmp_path):
     with pytest.raises(InputError, match="run 'dvc repro'"):
         augment(tmp_path / "processed", tmp_path / "out", augmentation("combine", 1), seed=0)
+
+
+def test_windows_and_padding_are_shown_with_ignored_pixels_grey(tmp_path):
+    mask = np.zeros((20, 70), np.uint8)
+    mask[5:, 30:] = 1
+    picture = np.full((20, 70, 3), (200, 30, 30), np.uint8)
+    for resize, rows in (("fit", 1), ("tile", 3)):
+        samples = [("a", picture, mask)]
+        pack(tmp_path / resize, resize, (24, 32), train=samples, valid=samples, test=samples)
+        assert len(augment(tmp_path / resize, tmp_path / "out", augmentation("combine", 1), seed=0)) == 2 * rows
+        colours = {colour: n for n, colour in Image.open(tmp_path / "out/preview.png").getcolors(1 << 20)}
+        assert all(colours[(shade,) * 3] > 1000 for shade in (0, 128, 255))

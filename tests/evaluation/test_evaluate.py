@@ -20,7 +20,10 @@ from tests.tiny import make_project, small_params, usable
 
 SIZE = (24, 32)  # below every picture's size, so that going back to it is plain bilinear interpolation
 DRAWN = 4  # pictures of each kind; drawing them takes longer than the scores
-SCORES = ("dice", "dice_global", "iou", "iou_global", "precision", "recall", "pixel_accuracy", "pixel_accuracy_batch")
+SCORES = (
+    *("dice", "dice_global", "iou", "iou_global", "precision", "recall", "pixel_accuracy", "pixel_accuracy_batch"),
+    *("dice_of_nothing", "dice_of_everything"),
+)
 
 
 def write_checkpoint(folder, size=SIZE, normalizer=None, border="foreground") -> torch.nn.Module:
@@ -108,6 +111,8 @@ def expected_scores(counts: np.ndarray) -> dict[str, float]:
         "recall": tp / (tp + fn),
         "pixel_accuracy": (tp + tn) / counts.sum(),
         "pixel_accuracy_batch": np.mean([batch[:, [0, 3]].sum() / batch.sum() for batch in batches]),
+        "dice_of_nothing": (each_tp + each_fn == 0).mean(),
+        "dice_of_everything": (2 * (each_tp + each_fn) / (each_tp + each_fn + counts.sum(1))).mean(),
     }
 
 
@@ -192,7 +197,7 @@ def test_the_worst_pictures_are_the_ones_of_lowest_dice(made, copy, monkeypatch)
 
 def test_a_lower_threshold_finds_more(made, copy):
     line = evaluate("unet", params(evaluate__threshold=0.3))
-    assert line.endswith(", at threshold 0.3 (the checkpoint's default is 0.5)") and "threshold" not in made.line
+    assert ", at threshold 0.3 (the checkpoint's default is 0.5)" in line and "threshold" not in made.line
     lower = read_json(copy / "metrics/scores/unet.json")
     for block in ("valid", "test", "test_original"):
         assert lower[block]["recall"] > made.scores[block]["recall"]
@@ -228,6 +233,14 @@ def test_a_checkpoint_of_another_size_is_refused(copy, capsys):
     write_checkpoint(copy, size=(32, 32))
     line = refusal(capsys)
     assert "models/unet.safetensors holds the network unet for [32, 32] px, not unet for [24, 32] px" in line
+    assert not (copy / "metrics").exists()
+
+
+def test_a_checkpoint_trained_on_tiles_is_refused_for_whole_images(copy, capsys):
+    checkpoint = load_checkpoint(copy / "models/unet.safetensors")
+    metadata = checkpoint.metadata | {"resize": "tile"}
+    save_checkpoint(copy / "models/unet.safetensors", checkpoint.model.state_dict(), metadata)
+    assert "models/unet.safetensors was trained with preprocess.resize: tile, not stretch; run" in refusal(capsys)
     assert not (copy / "metrics").exists()
 
 

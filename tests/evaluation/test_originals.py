@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from segkit.dataset.preprocess import preprocess
-from segkit.evaluation.evaluate import TestSet
+from segkit.evaluation.images import ImageSet
 from tests.tiny import RawSet, options, pet
 
 
@@ -24,9 +24,9 @@ def packed(tmp_path_factory):
 
 def test_they_are_the_masks_as_they_came(packed):
     raw, processed = packed
-    test = TestSet.open(processed)
-    assert len(test.rows) == 5
-    for row, mask in zip(test.rows[::-1], test.original_masks([4, 3, 2, 1, 0]), strict=True):
+    test = ImageSet.open(processed, "test")
+    assert len(test) == 5
+    for (row,), mask in zip(test.rows[::-1], test.original_masks([4, 3, 2, 1, 0]), strict=True):
         trimap = np.asarray(Image.open(raw.mask(row["name"])))
         assert np.array_equal(mask, np.uint8([9, 1, 0, 255])[trimap])
 

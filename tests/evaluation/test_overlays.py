@@ -42,7 +42,7 @@ def test_the_three_colours_differ_in_lightness_too():
 def test_a_picture_and_an_overview_are_written_whole(tmp_path):
     seen, mask = np.full((16, 16, 3), 90, np.uint8), np.ones((40, 60), np.uint8)
     pair = write_picture(tmp_path / "one.png", seen, mask, mask == 1, "cat_1", 1.0)
-    assert [tile.pixels.shape for tile in pair] == [(40, 60, 3)] * 2, "drawn at the mask's own size"
+    assert [tile.pixels.shape for tile in pair] == [(107, 160, 3)] * 2, "as large as on the overview"
     write_overview(tmp_path / "all.png", [pair] * 7)
     found = [round((1 - OPACITY) * 90 + OPACITY * channel) for channel in TRUE_POSITIVE]
     for name, times in (("one.png", 1), ("all.png", 7)):

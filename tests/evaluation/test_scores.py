@@ -67,6 +67,15 @@ def test_pixel_accuracy_equals_scikit_learn_s(case):
 
 
 @many
+@given(cases())
+def test_the_baselines_are_the_dice_of_predicting_nothing_and_everything(case):
+    found = scores(counted(*case))
+    for name, value in (("nothing", False), ("everything", True)):
+        each = [sklearn_score(sklearn.metrics.f1_score, np.full(mask.shape, value), mask) for mask in case[1]]
+        assert found[f"dice_of_{name}"] == pytest.approx(np.mean(each)), name
+
+
+@many
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_order_of_the_images_does_not_matter(case, random):
     counts = counted(*case)
@@ -143,6 +152,7 @@ def test_a_false_alarm_costs():
 
 def test_nothing_there_and_nothing_claimed_is_right():
     found = scores(counted(np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), np.uint8)))
+    assert found.pop("dice_of_everything") == 0
     assert set(found.values()) == {1.0}
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torchvision.models import resnet34
 
 from segkit.models import build
-from segkit.models.blocks import UpConv, fold_batch_norm
+from segkit.models.blocks import fold_batch_norm
 
 
 def parameters(model: nn.Module) -> int:
@@ -89,7 +89,7 @@ def test_the_formula_counts_torchvision_s_trunk():
 def test_unet_has_no_batch_normalisation():
     with torch.device("meta"):
         kinds = {type(module) for module in build("unet").modules()}
-    assert kinds >= {nn.Conv2d, UpConv, nn.MaxPool2d, nn.ReLU}
+    assert kinds >= {nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.ReLU}
     assert not any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds)
 
 
@@ -133,28 +133,6 @@ def test_the_last_layer_is_a_bare_convolution(name, channels):
     assert (model.head.kernel_size, model.head.out_channels) == ((1, 1), channels)
     assert torch.equal(logits, found[0])
     assert logits.min() < 0 < logits.max()
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(("inputs", "outputs"), [(6, 3), (1, 1), (5, 8)])
-def test_up_conv_is_torch_s_transposed_convolution(inputs, outputs, layout):
-    layer = UpConv(inputs, outputs).double().to(memory_format=layout)
-    reference = nn.ConvTranspose2d(inputs, outputs, 2, stride=2).double()
-    reference.load_state_dict(layer.state_dict())
-    x = torch.randn(3, inputs, 4, 5, dtype=torch.float64).contiguous(memory_format=layout)
-    pairs = []
-    for module in (layer, reference):
-        given = x.clone().requires_grad_()
-        y = module(given)
-        (y * torch.arange(y.numel(), dtype=torch.float64).view_as(y).sin()).sum().backward()
-        pairs.append((y, given.grad, module.weight.grad, module.bias.grad))
-    assert pairs[0][0].is_contiguous(memory_format=torch.channels_last)
-    for ours, theirs in zip(*pairs, strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
-def test_up_conv_takes_a_batch_of_none():
-    assert UpConv(6, 3)(torch.zeros(0, 6, 4, 5)).shape == (0, 3, 8, 10)
 
 
 def test_weights_start_with_he_s_deviation():

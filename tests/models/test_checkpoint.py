@@ -262,6 +262,7 @@ HOSTILE = [
     ("input_size", [64, "64"], "input_size[1]: must be a valid integer, not '64'"),
     ("threshold", 2, "threshold: must be less than or equal to 1, not 2"),
     ("threshold", float("nan"), "threshold: must be a finite number, not nan"),
+    ("resize", "crop", "resize: must be 'stretch', 'fit' or 'tile', not 'crop'"),
     ("border", "black", "border: must be 'foreground', 'background' or 'ignore', not 'black'"),
     ("normalize", {"kind": "none", "mean": [], "std": []}, "normalize.kind: must be 'image', 'dataset' or 'imagenet'"),
     ("normalize", {"kind": "image", "mean": [0.5] * 3, "std": []}, "normalize: mean and std must hold 0 numbers"),

@@ -8,7 +8,7 @@ import pytest
 
 from segkit.base.errors import InputError
 from segkit.dataset.catalog import Sample
-from segkit.dataset.findings import describe
+from segkit.dataset.findings import remarks
 from segkit.dataset.pictures import read_pair
 from segkit.dataset.preprocess import preprocess
 from segkit.dataset.survey import survey
@@ -58,7 +58,7 @@ def test_it_is_right_or_refused(name, tmp_path, capsys):
         assert all(words in str(validated.value) for words in REFUSED[name])
         assert (tmp_path / "sheet.png").is_file()
         return
-    said += describe(preprocess(tmp_path / "raw", tmp_path / "out", options((64, 64)), 1, own))
+    said += "; ".join(remarks(preprocess(tmp_path / "raw", tmp_path / "out", options((64, 64)), 1, own)))
     assert SAID.get(name, "") in said
     validate(params, tmp_path / "sheet.png", report)
     assert (tmp_path / "sheet.png").is_file()

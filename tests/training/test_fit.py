@@ -127,8 +127,9 @@ def test_the_lines_say_where_it_was_interrupted_and_where_it_resumes(project, mo
     assert line.startswith("ended by SIGTERM in epoch 2 after 2 steps; its state is saved; run the same command")
     capsys.readouterr()
     launch.train("unet", params())
-    first, *epochs = capsys.readouterr().out.splitlines()
+    first, few_steps, *epochs = capsys.readouterr().out.splitlines()
     assert first.endswith("; resuming in epoch 2 after 2 steps")
+    assert few_steps.startswith(f"unet: {STEPS} steps per epoch are few; ")
     assert [epoch[:9] for epoch in epochs] == ["epoch   2", "epoch   3"]
 
 

@@ -88,7 +88,7 @@ def test_two_processes_train_as_one_does_up_to_rounding_and_also_where_a_worker_
     (tmp_path / "together").mkdir()
     together = trained(data, tmp_path / "together", 2)
     captured = capfd.readouterr()
-    assert captured.out.count("epoch ") == EPOCHS and ", 2 processes, fp32" in captured.out
+    assert captured.out.count("\nepoch ") == EPOCHS and ", 2 processes, fp32" in captured.out
     assert captured.err == ""
     assert_same_up_to_rounding(alone, together)
     if not Path(f"/proc/{os.getpid()}/task").exists():

@@ -200,3 +200,14 @@ def test_a_loss_that_is_not_finite_is_never_the_best(value):
     assert stopping.update(1, 1.0, 0.5, Weights()) is True
     assert stopping.update(2, value, 0.5, Weights()) is False
     assert (stopping.best_epoch, stopping.best_loss) == (1, 1.0)
+
+
+def test_batches_that_are_ignored_altogether_change_no_mean_and_no_weight():
+    learner, empty = learner_of(channels=2), batch(3)
+    empty.masks.fill_(IGNORED)
+    before = copy.deepcopy(learner.model.state_dict())
+    assert trained(learner, [empty]) == (0, 1), "nothing to find, and nothing found where it counts"
+    after = learner.model.state_dict()
+    shrunk = 1 - 0.1 * 0.01  # AdamW's weight decay
+    assert all(torch.allclose(after[name], shrunk * tensor) for name, tensor in before.items())
+    assert validated(learner, [batch(3), empty])[0] == pytest.approx(validated(learner, [batch(3)])[0])

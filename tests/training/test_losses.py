@@ -58,6 +58,18 @@ def test_an_image_without_foreground_still_has_a_gradient_of_dice():
     assert (logits.grad > 0).all()
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("value", [0, 1, IGNORED])
+def test_a_batch_of_one_value_has_a_finite_loss_and_gradient(channels, value):
+    """As windows of background have, and windows whose every pixel is ignored."""
+    logits = (50 * torch.randn(2, channels, 4, 4)).requires_grad_()
+    weighted = WeightedLoss.of(Loss(cross_entropy=1.0, dice=1.0))
+    loss = weighted.mean(*weighted(logits, torch.full((2, 4, 4), value, dtype=torch.uint8)))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
+    assert (loss == 0 and not logits.grad.any()) == (value == IGNORED)
+
+
 @few
 @given(st.floats(0.1, 5), st.floats(0.1, 5))
 def test_the_loss_is_the_weighted_sum_of_means(cross_entropy, dice):
