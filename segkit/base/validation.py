@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -73,8 +73,10 @@ def _meant(location: Location, kind: type[BaseModel]) -> str:
     """The known key that is closest to an unknown one, or the list of valid keys."""
     *above, key = map(str, location)
     key, paths = brief(key), _paths(kind)
-    for name in above:
-        kind = kind.model_fields[name].annotation
+    for name in location[:-1]:
+        if isinstance(name, str):
+            annotation = kind.model_fields[name].annotation
+            kind, *_ = get_args(annotation) or [annotation]  # of a list, its items
     here = [".".join([*above, near]) for near in difflib.get_close_matches(key, kind.model_fields, 1, cutoff=0.5)]
     elsewhere = [paths[near] for near in difflib.get_close_matches(key, paths, 1, cutoff=0.8)]
     for path in [paths[key]] if key in paths else here + elsewhere:

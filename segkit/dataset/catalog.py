@@ -88,15 +88,19 @@ def read_catalog(raw: Path, valid_every: int) -> list[Sample]:
 
 def _own_samples(raw: Path) -> list[Sample]:
     path = raw / "samples.json"
-    if not path.is_file():  # reading a named pipe would block
-        raise InputError(f"{path} is not a regular file; run 'dvc repro download' again")
+    if not path.is_file() or path.stat().st_size > LARGEST_LIST:  # reading a named pipe would block
+        raise InputError(f"{path} is not a regular file, or far too large; run 'dvc repro download' again")
     try:
         listed = validate(Listing, read_json(path)).samples
     except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); run 'dvc repro download' again") from None
-    outside = [file for sample in listed for file in (sample.image, *sample.masks) if _leaves(file)]
+        raise InputError(f"{path} is damaged ({brief(error, 500)}); run 'dvc repro download' again") from None
+    outside = [file for sample in listed for file in (sample.name, sample.image, *sample.masks) if _leaves(file)]
     if outside:
-        raise InputError(f"{path}: {brief(outside[0])} leads out of {raw}; run 'dvc repro download' again")
+        raise InputError(f"{path}: {brief(repr(outside[0]))} leads out of {raw}; run 'dvc repro download' again")
+    repeated = [name for name, times in Counter(sample.name for sample in listed).items() if times > 1]
+    if repeated or not listed:
+        fault = f"lists {brief(repeated[0])} more than once" if repeated else "lists no sample"
+        raise InputError(f"{path} {fault}; run 'dvc repro download' again")
     samples = [
         Sample(s.name, s.split, s.group, raw / s.image, tuple(raw / mask for mask in s.masks), trimap=False)
         for s in listed
@@ -106,7 +110,7 @@ def _own_samples(raw: Path) -> list[Sample]:
 
 def _leaves(file: str) -> bool:
     path = PurePosixPath(file)
-    return path.is_absolute() or ".." in path.parts
+    return path.is_absolute() or ".." in path.parts or not path.parts
 
 
 def _sample(raw: Path, name: str, split: str, breeds: bool) -> Sample:

@@ -49,7 +49,7 @@ def say(masks: Masks, union: list[float], many: bool, unit: str) -> str:
 
 def also(said: str, ignored: Sequence[float], unit: str) -> str:
     """What was said, and which values are ignored."""
-    return f"{said}; {listed(ignored, unit)} is ignored" if ignored else said
+    return f"{said}; {listed(ignored, unit)} {'is' if len(ignored) == 1 else 'are'} ignored" if ignored else said
 
 
 def listed(values: Sequence[float], unit: str, quote: bool = False, most: int = 8) -> str:

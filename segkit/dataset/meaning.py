@@ -114,9 +114,9 @@ def decide(masks: Masks, folder: Folder, border: str) -> Meaning:
             f"swap them, else draw each mask again and {ADVICE}"
         )
     ignored = tuple(sorted({*_void(held, unit), *_listed_values(folder, "ignore", unit, union, many, said)}))
+    _refuse_noise(masks, said)
     meaning = None if many else _of_few(union, ignored, unit, said, border)
     if meaning is None:
-        _refuse_noise(masks, said)
         refuse_ambiguous(said, held, unit)
     return meaning
 
@@ -223,11 +223,11 @@ def _listed_values(folder: Folder, key: str, unit: str, union: list[float], many
 
 def _refuse_noise(masks: Masks, said: str) -> None:
     """Raise InputError if lossy compression has changed values whose exact value counts."""
-    lossy = [name for name, found in masks if found.lossy and found.distinct > 2]
+    lossy = [name for name, found in masks if found.lossy and (found.distinct > 2 or 0 < found.high < SMALL)]
     if lossy:
         raise InputError(
             f"data.folder.masks: {said}; {len(lossy):,} are JPEG or another lossy format ({named(lossy)}), whose "
-            "compression adds values; make them again from their source, and save them as PNG"
+            "compression changes values; make them again from their source, and save them as PNG"
         )
 
 

@@ -1,5 +1,6 @@
 """Which samples there are, and which split each belongs to."""
 
+import json
 import os
 
 import pytest
@@ -185,3 +186,81 @@ def test_a_message_about_a_name_is_printable_where_the_name_is_not(lists):
     with pytest.raises(InputError) as caught:
         read_catalog(lists("a_1\nb\ufeff_2\nb\ufeff_2\n"), 10)
     assert "b?_2" in str(caught.value) and str(caught.value).isprintable()
+
+
+OWN = {"name": "a", "split": "test", "group": "p1", "image": "images/a.png", "masks": ["masks/a/1", "masks/a/2"]}
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Write samples.json; give the raw folder."""
+
+    def write(*samples, text: str | None = None):
+        text = json.dumps({"samples": samples}) if text is None else text
+        (tmp_path / "samples.json").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_own_data_are_listed_with_their_files_and_splits(own):
+    raw = own(OWN, OWN | {"name": "sub/ü b", "split": "train", "group": "", "masks": ["masks/b"]})
+    train, test = read_catalog(raw, 10)
+    assert (train.name, train.split, train.group, train.trimap) == ("sub/ü b", "train", "", False)
+    assert (test.picture, test.group) == (raw / "images/a.png", "p1")
+    assert test.masks == (raw / "masks/a/1", raw / "masks/a/2")
+
+
+def refused(raw) -> str:
+    with pytest.raises(InputError) as caught:
+        read_catalog(raw, 10)
+    said = str(caught.value)
+    assert str(raw / "samples.json") in said and len(said) < 1500 and said.isprintable()
+    return said
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../a", "images/../../a", "..", "", "."])
+@pytest.mark.parametrize("key", ["name", "image", "masks"])
+def test_a_path_out_of_the_raw_folder_is_refused(own, key, path):
+    """A name is also part of the names in original_masks.zip."""
+    said = refused(own(OWN, OWN | {"name": "b", key: ["masks/b", path] if key == "masks" else path}))
+    assert "run 'dvc repro download' again" in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"split": "TEST"}, {"split": ["test"]}, {"masks": []}, {"masks": "masks/a"}, {"masks": [1]}, {"image": None}),
+        *({"name": 7}, {"name": "a\0b"}, {"name": "a\nb"}, {"nmae": 1}, {"group": {}}, {"image": "x" * 10**6 + "\n"}),
+    ],
+    ids=lambda changes: ascii(changes)[:20],
+)
+def test_a_wrong_field_is_refused(own, changes):
+    assert " is damaged (samples[0]" in refused(own(OWN | changes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "null", "[]", "{}", '{"samples": 1}', '{"samples": [1]}', "[" * 10**5, '{"samples": NaN}', "\ufeff{}"],
+    ids=lambda text: text[:16],
+)
+def test_what_is_no_list_of_samples_is_refused(own, text):
+    refused(own(text=text))
+
+
+def test_many_faults_are_one_short_line(own):
+    assert "must be 'train', 'valid' or 'test'" in refused(own(*[OWN | {"split": "x" * 10**4}] * 1000))
+
+
+def test_a_name_that_comes_twice_or_no_name_is_refused(own):
+    assert "lists a more than once" in refused(own(OWN, OWN | {"split": "train"}))
+    assert "lists no sample" in refused(own())
+
+
+def test_a_list_of_samples_that_is_no_file_or_far_too_large_is_not_read(own):
+    raw = own(OWN)
+    os.truncate(raw / "samples.json", 2**40)
+    assert "not a regular file, or far too large" in refused(raw)
+    (raw / "samples.json").unlink()
+    os.mkfifo(raw / "samples.json")
+    assert "not a regular file, or far too large" in refused(raw)
