@@ -5,8 +5,9 @@ from segkit.dataset.mask_values import Found
 from segkit.dataset.mask_words import Masks, named
 
 SMALL = 64  # labels are below this
-NEARLY = 0.9  # of the maximum, as 254 is of 255
+NEARLY = 0.98  # of a maximum of 255, as 254 is
 SOFT_VALUES = 5  # fewer distinct values than this are labels, not soft edges
+LABELS = 16  # so are up to this many, if none is between dark and bright
 BETWEEN = 0.10  # the largest fraction of pixels between dark and bright
 FAR = 0.25  # the largest fraction of those that may be far from bright ones
 
@@ -16,9 +17,13 @@ def is_soft(masks: Masks, union: list[float]) -> bool:
     whole, lit = all(found.whole for _, found in masks), [value for value in union if value > 0]
     if union[0] < 0 or (whole and union[-1] < SMALL):
         return False
-    if len(union) > 2 and union[0] == 0 and lit[0] >= NEARLY * lit[-1]:
+    if len(union) > 2 and union[0] == 0 and NEARLY * lit[-1] <= lit[0] <= 255:
         return True
-    return max(found.distinct for _, found in masks) >= SOFT_VALUES and _between(masks)[1] <= FAR
+    if max(found.distinct for _, found in masks) < SOFT_VALUES:
+        return False
+    between, far = _between(masks)
+    lossy = any(found.lossy for _, found in masks)
+    return far <= FAR and (between > 0 or lossy or len(union) > LABELS)
 
 
 def _between(masks: Masks) -> tuple[float, float]:

@@ -201,6 +201,20 @@ def test_several_labels_are_refused_by_value_and_name(tmp_path):
     assert np.array_equal(read(tmp_path, files, foreground="nonzero", ignore=(2,))[1][0], ignored)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [[0, 10, 20, 30, 200], [0, 1, 2, 3, 4, 100], [0, 50, 100, 150, 200, 250], [0, 1, 2, 255], [*range(21), 255]],
+    ids=str,
+)
+def test_labels_of_any_size_are_not_soft_edges(tmp_path, labels):
+    """255 beside small labels, as in PASCAL VOC, was foreground, and all labels were background."""
+    stripes = np.tile(np.repeat(np.uint8(labels), 4), (8, 1))
+    files = {name: encoded(stripes) for name in ("a", "b")}
+    assert "which does not tell what is foreground" in refusal(tmp_path, files)
+    lit = np.where((stripes == 255) & (labels[1] == 1), 255, stripes > 0)
+    assert np.array_equal(read(tmp_path, files, foreground="nonzero")[1][0], lit)
+
+
 def test_a_list_must_fit_the_masks(tmp_path):
     files = {f"m{number}": encoded(labels) for number, labels in enumerate(LABELS)}
     for key in ("foreground", "ignore"):
