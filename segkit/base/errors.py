@@ -21,3 +21,8 @@ def brief(text: object, limit: int = 100) -> str:
     """A quotation for messages: one printable line of at most ``limit`` characters."""
     line = one_line(text)
     return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit.base.errors import InputError, brief
+from segkit.base.errors import InputError, brief, counted
 from segkit.base.files import atomic_write
 from segkit.base.params import Preprocess
 from segkit.base.workspace import main_checkout
@@ -185,32 +185,43 @@ def _vanished(names: Sequence[str], total: int, size: tuple[int, int]) -> str:
 def describe(summary: dict[str, Any]) -> str:
     """Sizes and share of foreground, in one line."""
     splits = ", ".join(f"{_count(split)} {name}" for name, split in summary["splits"].items())
-    height, width = summary["size"]
-    return f"{splits} at {width}x{height} px, {summary['splits']['train']['foreground']:.0%} foreground"
+    return f"{splits} at {_size(summary)}, {summary['splits']['train']['foreground']:.0%} foreground"
 
 
 def remarks(summary: dict[str, Any]) -> list[str]:
     """What was found, one line each."""
-    found = list(summary["notes"])
-    samples = sum(split["images"] for split in summary["splits"].values()) + len(summary["skipped"])
-    if best := summary["best_dice"]:
-        height, width = summary["size"]
-        found.append(
-            f"best possible Dice at {width}x{height} px: {best['mean']:.2f}, worst {best['worst']:.2f} "
-            f"({brief(best['worst_name'])})"
-        )
-    if vanished := summary["vanished"]:
+    best = [f"best possible Dice at {_size(summary)}: {text}" for text in [best_dice(summary)] if text]
+    return [*summary["notes"], *best, *suspicions(summary)]
+
+
+def best_dice(summary: dict[str, Any]) -> str:
+    """What a perfect network reaches at the original sizes, or nothing where masks are not resized."""
+    best = summary["best_dice"]
+    return f"{best['mean']:.2f}, worst {best['worst']:.2f} ({brief(best['worst_name'], 40)})" if best else ""
+
+
+def suspicions(summary: dict[str, Any]) -> list[str]:
+    """What looks wrong, one line each."""
+    found, vanished = [], summary["vanished"]
+    other = {name: reason for name, reason in summary["skipped"].items() if name not in vanished}
+    if vanished:
+        samples = sum(split["images"] for split in summary["splits"].values()) + len(summary["skipped"])
         found.append(f"{_vanished(vanished, samples, summary['size'])}; {LARGER}")
-    for words, key in (
-        ("skipped: {} samples", "skipped"),
-        ("{} masks look reversed", "reversed"),
-        ("{} masks have no background", "no_background"),
-        ("leakage: {} images are in two splits", "leakage"),
-        ("contradiction: {} images have two different masks", "contradictions"),
+    for key, label, noun, more in (
+        ("skipped", "skipped", "sample", ""),
+        ("reversed", "foreground and background may be reversed", "mask", ""),
+        ("no_background", "no background", "mask", ""),
+        ("leakage", "leakage", "image", " in two splits"),
+        ("contradictions", "contradiction", "image", " with two different masks"),
     ):
-        if listed := summary[key]:
-            found.append(f"{words.format(f'{len(listed):,}')} ({_first(listed)}; all in summary.json)")
+        if listed := other if key == "skipped" else summary[key]:
+            found.append(f"{label}: {counted(len(listed), noun)}{more} ({_first(listed)}; all in summary.json)")
     return found
+
+
+def _size(summary: dict[str, Any]) -> str:
+    height, width = summary["size"]
+    return f"{width}x{height} px"
 
 
 def _count(split: dict[str, Any]) -> str:
@@ -226,4 +237,4 @@ def _first(found: dict[str, str] | list) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return ", ".join(brief(name) for name in names[:NAMED]) + (", ..." if len(names) > NAMED else "")

@@ -7,19 +7,19 @@ import math
 import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segkit.base.errors import InputError, brief
+from segkit.base.errors import InputError, brief, counted
 from segkit.base.files import write_json
 from segkit.base.params import MODEL_NAMES, Params
 from segkit.base.workspace import cores
 from segkit.dataset.catalog import SPLITS, Sample, read_catalog
-from segkit.dataset.findings import LARGER, Findings
+from segkit.dataset.findings import LARGER, Findings, best_dice, suspicions
 from segkit.dataset.packing import Packed, pack
 from segkit.dataset.survey import survey
 from segkit.reporting.contact_sheet import write_contact_sheet
@@ -105,7 +105,7 @@ def _split_line(kept: Sequence[Packed]) -> str:
     shown = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
     windows = sum(len(result.windows) for result in kept)
     in_windows = f" in {windows:,} windows" if windows != len(kept) else ""
-    return f"{len(kept):,} image{'s' * (len(kept) != 1)}{in_windows}" + (f": {shown}" if shown else "")
+    return f"{counted(len(kept), 'image')}{in_windows}" + (f": {shown}" if shown else "")
 
 
 def _sizes_and_shares(results: Sequence[Packed]) -> dict[str, Any]:
@@ -139,33 +139,13 @@ def _steps(params: Params, rows: int) -> dict[str, Any]:
     return {"steps_per_epoch": steps}
 
 
-def _print_findings(report: dict[str, Any]) -> None:
-    height, width = report["size"]
-    if best := report["best_dice"]:
-        low = f"; {LARGER}" * (best["mean"] < GOOD)
-        _print(
-            "best Dice",
-            f"{best['mean']:.2f} is possible at {width}x{height} px, worst {best['worst']:.2f} "
-            f"({brief(best['worst_name'], 40)}){low}",
-        )
-    for key, words in (
-        ("vanished", "masks lose all foreground at the size of the network"),
-        ("reversed", "masks look reversed"),
-        ("no_background", "masks have no background"),
-        ("leakage", "images are in two splits"),
-        ("contradictions", "images have two different masks"),
-        ("skipped", "samples cannot be used"),
-    ):
-        if found := report[key]:
-            _print("suspicious", f"{len(found):,} {words} ({'; '.join(_examples(found))})")
-
-
-def _examples(found: dict[str, str] | list) -> Iterator[str]:
-    items = [f"{name}: {reason}" for name, reason in found.items()] if isinstance(found, dict) else found
-    for item in items[:NAMED]:
-        yield brief(item, 200) if isinstance(item, str) else "{} in {} = {} in {}".format(*item)
-    if len(items) > NAMED:
-        yield "..."
+def _print_findings(summary: dict[str, Any]) -> None:
+    if best := best_dice(summary):
+        height, width = summary["size"]
+        advice = f"; {LARGER}" * bool(summary["best_dice"]["mean"] < GOOD)
+        _print("best Dice", f"possible at {width}x{height} px: {best}{advice}")
+    for suspicion in suspicions(summary):
+        _print("suspicious", suspicion.replace("; all in summary.json", ""))
 
 
 def _suspects(findings: Findings) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from segkit.base.errors import InputError, brief
+from segkit.base.errors import InputError, brief, counted
 from segkit.base.files import write_json
 from segkit.base.names import name_fault
 from segkit.base.params import Folder
@@ -58,20 +58,16 @@ class Understood:
 
     def line(self) -> str:
         """``412 pairs by {name}_mask; 3 images without a mask (a, b, c); 25 other files ignored; ...``"""
-        parts = [f"{_count(self.pairs, 'pair')} by {brief(self.rule, 200)}"]
+        parts = [f"{counted(len(self.pairs), 'pair')} by {brief(self.rule, 200)}"]
         if groups := len({pair.group for pair in self.pairs} - {""}):
             parts.append(f"{groups:,} groups")
         if left := self.images_without_mask:
-            parts.append(f"{_count(left, 'image')} without a mask ({few(left)})")
+            parts.append(f"{counted(len(left), 'image')} without a mask ({few(left)})")
         if left := self.masks_without_image:
-            parts.append(f"{_count(left, 'mask')} without an image ({few(left)})")
+            parts.append(f"{counted(len(left), 'mask')} without an image ({few(left)})")
         if self.other_files:
-            parts.append(f"{self.other_files:,} other file{'s' * (self.other_files > 1)} ignored")
+            parts.append(f"{counted(self.other_files, 'other file')} ignored")
         return "; ".join(parts + self.notes)
-
-
-def _count(items: list, noun: str) -> str:
-    return f"{len(items):,} {noun}{'s' * (len(items) != 1)}"
 
 
 def understand(options: Folder) -> Understood:

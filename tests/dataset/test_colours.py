@@ -109,7 +109,9 @@ def test_what_is_darker_or_brighter_than_the_range_is_black_or_white(opened):
 
 
 def test_no_image_is_scaled_by_its_own_maximum(opened):
-    dark, bright = (to_rgb(opened(Image.fromarray(np.array([[0, most]], np.uint16))), (0, 4095)) for most in (200, 4000))
+    dark, bright = (
+        to_rgb(opened(Image.fromarray(np.array([[0, most]], np.uint16))), (0, 4095)) for most in (200, 4000)
+    )
     assert pixels(dark)[0][1] == [12] * 3
     assert pixels(bright)[0][1] == [249] * 3
 

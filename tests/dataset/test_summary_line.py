@@ -1,13 +1,13 @@
-"""What preprocess says in its one line."""
+"""What preprocess says."""
 
-from segkit.dataset.findings import describe
+from segkit.dataset.findings import describe, remarks
 
 
 def summary(**changes):
     """What preprocess returns, as far as its line tells."""
     sizes = {"train": 1800, "valid": 200, "test": 500}
     splits = {name: {"images": images, "windows": images, "foreground": 0.4} for name, images in sizes.items()}
-    lists = dict.fromkeys(("notes", "vanished", "reversed", "no_background", "leakage", "contradictions"), [])
+    lists = {key: [] for key in ("notes", "vanished", "reversed", "no_background", "leakage", "contradictions")}
     nothing = {"skipped": {}, "duplicates": 0, "best_dice": None}
     return {"size": [64, 96], "splits": splits} | lists | nothing | changes
 
@@ -19,24 +19,27 @@ def test_the_line_of_a_sound_set_is_short():
     assert describe(summary(duplicates=3)) == SOUND
 
 
-def test_the_line_names_the_first_of_what_was_found():
+def test_remarks_name_the_first_of_what_was_found():
     pairs = [[f"a{i}", "train", f"b{i}", "test"] for i in range(1000)]
-    line = describe(summary(skipped={"x": "the file is empty"}, leakage=pairs, contradictions=pairs[:1]))
-    assert line == (
-        f"{SOUND}; skipped: 1 samples (x: the file is empty; all in summary.json); leakage: 1,000 images are in two "
-        "splits (a0 in train = b0 in test, a1 in train = b1 in test, a2 in train = b2 in test, ...; all in summary.json"
-        "); contradiction: 1 images have two different masks (a0 in train = b0 in test; all in summary.json)"
-    )
+    found = summary(skipped={"x": "the file is empty"}, leakage=pairs, contradictions=pairs[:1])
+    assert remarks(found) == [
+        "skipped: 1 sample (x: the file is empty; all in summary.json)",
+        "leakage: 1,000 images in two splits (a0 in train = b0 in test, a1 in train = b1 in test, a2 in train = b2 in "
+        "test, ...; all in summary.json)",
+        "contradiction: 1 image with two different masks (a0 in train = b0 in test; all in summary.json)",
+    ]
 
 
-def test_the_line_says_what_the_masks_mean_and_what_resizing_costs():
+def test_remarks_say_what_the_masks_mean_and_what_resizing_costs():
     best = {"mean": 0.741, "worst": 0.519, "worst_name": "a7"}
-    line = describe(summary(notes=["masks hold 0 and 255"], best_dice=best, vanished=["a1"], skipped={"a1": "lost"}))
-    assert line == (
-        f"{SOUND}; masks hold 0 and 255; best possible Dice at 96x64 px: 0.74, worst 0.52 (a7); 1 of 2,501 masks lose "
-        "all foreground at 96x64 px (a1); raise preprocess.size or set preprocess.resize to tile; skipped: 1 samples "
-        "(a1: lost; all in summary.json)"
-    )
+    found = summary(
+        notes=["masks hold 0 and 255"], best_dice=best, vanished=["a1"], skipped={"a1": "lost"}
+    )  # named once
+    assert remarks(found) == [
+        "masks hold 0 and 255",
+        "best possible Dice at 96x64 px: 0.74, worst 0.52 (a7)",
+        "1 of 2,501 masks lose all foreground at 96x64 px (a1); raise preprocess.size or set preprocess.resize to tile",
+    ]
 
 
 def test_the_line_counts_windows_where_images_were_cut():
@@ -44,9 +47,8 @@ def test_the_line_counts_windows_where_images_were_cut():
     assert describe(summary(splits=splits)).startswith("2 (8 windows) train, 2 (8 windows) valid, 2 (8 windows) test")
 
 
-def test_the_line_names_masks_that_look_wrong():
-    line = describe(summary(reversed=["a", "b", "c", "d"], no_background=["e"]))
-    assert line == (
-        f"{SOUND}; 4 masks look reversed (a, b, c, ...; all in summary.json); 1 masks have no background (e; all in "
-        "summary.json)"
-    )
+def test_remarks_name_masks_that_look_wrong():
+    assert remarks(summary(reversed=["a", "b", "c", "d"], no_background=["e"])) == [
+        "foreground and background may be reversed: 4 masks (a, b, c, ...; all in summary.json)",
+        "no background: 1 mask (e; all in summary.json)",
+    ]

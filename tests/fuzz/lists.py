@@ -57,9 +57,29 @@ def _run(content: bytes, folder: Path) -> None:
     assert len({sample.name for sample in samples}) == len(samples)
     for sample in samples:
         assert sample.picture == folder / "images" / f"{sample.name}.jpg"
-        assert sample.picture.parent == folder / "images" and {mask.parent for mask in sample.masks} == {annotations / "trimaps"}
+        assert sample.picture.parent == folder / "images" and {mask.parent for mask in sample.masks} == {
+            annotations / "trimaps"
+        }
         assert sample.name.split() == [sample.name] and len(sample.name.encode()) <= LONGEST_NAME
 
 
-WORDS = ("\n", "\r\n", "\u2028", "\ufeff", "#", " ", "\t", "../", "\\", ".", "_1 1 1 1\n", "  ", " *", '"masks": [', '"}', "./", "0a" * 32)
+WORDS = (
+    "\n",
+    "\r\n",
+    "\u2028",
+    "\ufeff",
+    "#",
+    " ",
+    "\t",
+    "../",
+    "\\",
+    ".",
+    "_1 1 1 1\n",
+    "  ",
+    " *",
+    '"masks": [',
+    '"}',
+    "./",
+    "0a" * 32,
+)
 TARGET = Target(_seeds, _run, InputError, longest=1000, max_len=2000, memory=1024, words=WORDS)

@@ -97,7 +97,9 @@ def _run(content: bytes, folder: Path) -> None:
     grey.save(folder / "mask", "PPM")
     image, masks = (fuzzed[0], (folder / "mask",)) if flags & IMAGE else (folder / "image", tuple(fuzzed))
     samples = [Sample("fuzzed", "test", "", image, masks, trimap=False)]
-    samples += [Sample("other", "test", "", folder / "image", (folder / "mask",), trimap=False)] * bool(flags & COMPANION)
+    samples += [Sample("other", "test", "", folder / "image", (folder / "mask",), trimap=False)] * bool(
+        flags & COMPANION
+    )
     settings = options((16, 16), resize=RESIZE[(choice >> 3) % 3], on_empty="keep")
     look = survey(samples, settings, _folder(flags, choice), workers=1)
     packed = [pack_sample(sample, look.reading, settings) for sample in look.samples]
@@ -110,5 +112,20 @@ def _run(content: bytes, folder: Path) -> None:
         raise InputError(faults[0])
 
 
-WORDS = ("IHDR", "PLTE", "IDAT", "IEND", "tRNS", "eXIf", "II*\0", "MM\0*", "RIFF", "WEBP", "VP8L", "GIF89a", "P5\n", "Pf\n")
+WORDS = (
+    "IHDR",
+    "PLTE",
+    "IDAT",
+    "IEND",
+    "tRNS",
+    "eXIf",
+    "II*\0",
+    "MM\0*",
+    "RIFF",
+    "WEBP",
+    "VP8L",
+    "GIF89a",
+    "P5\n",
+    "Pf\n",
+)
 TARGET = Target(_seeds, _run, InputError, longest=1000, max_len=3000, memory=1024, words=WORDS)
