@@ -12,7 +12,7 @@ from PIL import Image
 from segkit.dataset.decode import JPEG, UnusableFile, guarded
 
 FEW = 64  # distinct values of a mask that are kept one by one
-GREY_TOLERANCE = 16  # between the channels of a grey pixel, as JPEG leaves them
+GREY_TOLERANCE = 1 / 16  # of the largest value, between the channels of a grey pixel, as JPEG leaves them
 NEAR = 2  # pixels
 WEBP_HEAD = 2**25  # bytes of a WebP file that are read, which may begin with a colour profile
 ADVICE = "save it as 8-bit greyscale with black (0) background and white (255) foreground"
@@ -163,7 +163,10 @@ def _channels(codes: np.ndarray) -> np.ndarray:
 
 def is_grey(colours: np.ndarray) -> bool:
     """Whether all pixels ``uint8 (..., 3)`` are grey, but for what lossy compression adds."""
-    return bool((np.ptp(colours.astype(np.int16), axis=-1) <= GREY_TOLERANCE).all()) if colours.size else True
+    if not colours.size:
+        return True
+    spread = np.ptp(colours.astype(np.int16), axis=-1)
+    return bool(spread.max() <= GREY_TOLERANCE * (int(colours.max()) + 1))
 
 
 def brightness(colours: np.ndarray) -> np.ndarray:

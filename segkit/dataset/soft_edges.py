@@ -5,7 +5,7 @@ from segkit.dataset.mask_values import Found
 from segkit.dataset.mask_words import Masks, named
 
 SMALL = 64  # labels are below this
-NEARLY = 0.98  # of a maximum of 255, as 254 is
+NEARLY = 0.9  # of the maximum, as 254 is of 255
 SOFT_VALUES = 5  # fewer distinct values than this are labels, not soft edges
 LABELS = 16  # so are up to this many, if none is between dark and bright
 BETWEEN = 0.10  # the largest fraction of pixels between dark and bright
@@ -17,7 +17,7 @@ def is_soft(masks: Masks, union: list[float]) -> bool:
     whole, lit = all(found.whole for _, found in masks), [value for value in union if value > 0]
     if union[0] < 0 or (whole and union[-1] < SMALL):
         return False
-    if len(union) > 2 and union[0] == 0 and NEARLY * lit[-1] <= lit[0] <= 255:
+    if len(union) > 2 and union[0] == 0 and lit[0] >= NEARLY * lit[-1]:
         return True
     if max(found.distinct for _, found in masks) < SOFT_VALUES:
         return False
@@ -43,7 +43,7 @@ def soft_fault(masks: Masks) -> str | None:
     """Why masks of many values are not black and white with soft edges; None if they are."""
     low, high = ends(masks)
     between, far = _between(masks)
-    bright = any(found.upper for _, found in masks if found.distinct > 2)
+    bright = any(found.upper or found.distinct <= 2 for _, found in masks if found.high > high / 2)
     whole = all(found.whole for _, found in masks)
     if low < 0 or (whole and high < SMALL) or between > BETWEEN or far > FAR or not bright:
         return f"with {between:.0%} of the pixels between dark and bright"

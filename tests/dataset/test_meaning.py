@@ -169,7 +169,7 @@ def test_one_stray_pixel_of_1_does_not_make_white_void(tmp_path):
     stray = np.asarray(grey(TRUTHS[0])).copy()
     stray[0, 0] = 1
     said = refusal(tmp_path, stored(EXACT["0 and 255"]) | {"stray": encoded(stray)})
-    assert "4 hold 0 and 255 (m0, m1, m2, ...), 1 hold 0, 1 and 255 (stray); correct the masks" in said
+    assert "4 hold 0 and 255 (m0, m1, m2, ...), 1 holds 0, 1 and 255 (stray); correct the masks" in said
 
 
 @pytest.mark.parametrize(("border", "value"), [("foreground", 1), ("background", 0), ("ignore", 255)])
@@ -336,7 +336,7 @@ def test_greys_and_palettes_may_be_mixed(tmp_path):
     assert all(np.array_equal(mask, TRUTHS[0]) for mask in read(tmp_path, files)[1])
     files |= {"red": EXACT["colours"](TRUTHS[0])}
     assert (
-        "5 hold #000000 and #ffffff (0 and 255, palette, white first, GIF of RGB, ...), 1 hold #000000 and #ff0000"
+        "5 hold #000000 and #ffffff (0 and 255, palette, white first, GIF of RGB, ...), 1 holds #000000 and #ff0000"
         in (refusal(tmp_path, files))
     )
 
@@ -401,7 +401,7 @@ def test_masks_that_all_hold_one_value_teach_nothing(tmp_path, value, said):
 def test_masks_of_equal_file_names_are_both_counted():
     """The files of one image may lie in two folders."""
     found = [("s: 1.png", Found("grey", values, 2, 0, values[1], False)) for values in ((0, 2), (0, 3))]
-    with pytest.raises(InputError, match=r"1 hold 0 and 2 \(s: 1\.png\), 1 hold 0 and 3"):
+    with pytest.raises(InputError, match=r"1 holds 0 and 2 \(s: 1\.png\), 1 holds 0 and 3"):
         decide(found, settings(), "foreground")
 
 

@@ -115,7 +115,8 @@ def test_objects_that_vanish_are_refused_skipped_or_kept_and_said(tmp_path):
     kept = own.pack(tmp_path / "keep", on_empty="keep")
     assert (kept["skipped"], kept["vanished"]) == ({}, ["s0"])
     for summary in (skipped, kept):
-        assert "1 of 10 masks lose all foreground at 16x16 px (s0); raise preprocess.size" in "; ".join(remarks(summary))
+        said = "; ".join(remarks(summary))
+        assert "1 of 10 masks lose all foreground at 16x16 px (s0); raise preprocess.size" in said
     assert kept["best_dice"]["worst"] == 0 and kept["best_dice"]["worst_name"] == "s0"
 
 
