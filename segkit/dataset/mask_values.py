@@ -165,8 +165,9 @@ def is_grey(colours: np.ndarray) -> bool:
     """Whether all pixels ``uint8 (..., 3)`` are grey, but for what lossy compression adds."""
     if not colours.size:
         return True
-    spread = np.ptp(colours.astype(np.int16), axis=-1)
-    return bool(spread.max() <= GREY_TOLERANCE * (int(colours.max()) + 1))
+    red, green, blue = np.moveaxis(colours, -1, 0)
+    darkest, brightest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+    return bool((brightest - darkest).max() <= GREY_TOLERANCE * (int(brightest.max()) + 1))
 
 
 def brightness(colours: np.ndarray) -> np.ndarray:

@@ -148,7 +148,7 @@ def _unit(masks: Masks, folder: Folder) -> str:
         return "colour"
     if any(len(set(found.palette)) < len(found.palette) for found in palettes):  # colours tell nothing
         return "index"
-    if all(is_grey(np.array(_channels(colour))) for found in palettes for colour in found.palette):
+    if all(is_grey(np.array(_channels(colour), np.uint8)) for found in palettes for colour in found.palette):
         return "grey"
     first = {
         colour for found in palettes for index, colour in zip(found.values, found.palette, strict=True) if not index

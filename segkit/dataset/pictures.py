@@ -20,6 +20,7 @@ BORDER_BECOMES = {"foreground": 1, "background": 0, "ignore": IGNORED}
 # side, and the network's coarsest level would be wider than the image.
 MIN_SIDE = 8
 MAX_RATIO = 32
+STRIP = 256  # rows
 
 
 class Masks(Protocol):
@@ -149,8 +150,10 @@ def _grey(image: Image.Image, scale: tuple[float, float] | None) -> Image.Image:
     if not np.isfinite(values).all():
         raise UnusableFile("image: some values are not finite")
     low, high = scale
-    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
-    grey = np.round(scaled.clip(0, 255)).astype(np.uint8)
+    grey = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), STRIP):  # the whole as 64-bit floats would take eight times the memory
+        scaled = (values[start : start + STRIP].astype(np.float64) - low) * (255 / (high - low))
+        grey[start : start + STRIP] = np.round(scaled.clip(0, 255))
     clear = image.info.get("transparency")
     return Image.fromarray(grey if not isinstance(clear, int) else np.where(values == clear, np.uint8(255), grey))
 
