@@ -183,10 +183,15 @@ def is_lossy(image: Image.Image) -> bool:
     return image.format in JPEG or image.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
 
 
-def refuse_wide_colours(image: Image.Image) -> None:
-    """Refuse an opened mask with colours of 16 bits, of which Pillow reads the upper eight; raises UnusableFile."""
+def has_wide_colours(image: Image.Image) -> bool:
+    """Whether an opened file has colours of 16 bits, of which Pillow reads the upper eight; raises UnusableFile."""
     with guarded():
         details = image.tile[0].args if image.tile else ""
         raw_mode = details if isinstance(details, str) else str(details[0])
-    if image.mode.startswith("RGB") and "16" in raw_mode:
+    return image.mode.startswith("RGB") and "16" in raw_mode
+
+
+def refuse_wide_colours(image: Image.Image) -> None:
+    """Refuse an opened mask with colours of 16 bits; raises UnusableFile."""
+    if has_wide_colours(image):
         raise UnusableFile(f"it has 16-bit colours; {ADVICE}")

@@ -144,11 +144,11 @@ def to_rgb(image: Image.Image, scale: tuple[float, float] | None = None) -> Imag
 
 def _grey(image: Image.Image, scale: tuple[float, float] | None) -> Image.Image:
     """Grey of 16 bits, 32 bits or floats as mode L."""
-    if scale is None:
-        raise UnusableFile("image: it has more than 8 bits per value; save it with 8, or use data.source: folder")
     values = np.asarray(image)
     if not np.isfinite(values).all():
         raise UnusableFile("image: some values are not finite")
+    if scale is None:
+        raise UnusableFile("image: it has more than 8 bits per value; save it with 8, or use data.source: folder")
     low, high = scale
     grey = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), STRIP):  # the whole as 64-bit floats would take eight times the memory
