@@ -287,7 +287,7 @@ def test_files_that_come_in_another_order_give_the_same(own, monkeypatch):
 EXPECTED = {
     "mask_suffix": "24 pairs by {name}_mask",
     "double_ending": "24 pairs by {name}.jpg -> {name}.jpg.png",
-    "other_files": "24 pairs by {name}; 26 other files ignored",
+    "other_files": "24 pairs by {name}; 28 other files ignored",
     "several_masks": "24 pairs by {name}/*; 48 masks, those of an image are united",
     "partly_nested": "24 pairs by {name}",
 }
