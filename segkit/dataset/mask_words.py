@@ -26,7 +26,8 @@ def refuse_ambiguous(said: str, held: Sequence[tuple[str, tuple[float, ...]]], u
     ]
     more = [f"{len(groups) - NAMED:,} other combinations"] if len(groups) > NAMED else []
     union = sorted(set().union(*holders))
-    lit = [value for value in union[1:] if unit != "colour" or value != WHITE] or union
+    ground = WHITE if unit == "colour" and union[0] and WHITE in union else union[0]
+    lit = [value for value in union if value != ground] or union
     # 0 and 1, 0 and 255
     conventions = unit != "colour" and len(lit) <= MOST and all(len(values) == 2 for values in holders)
     example = listed(lit if conventions else lit[-1:], unit, quote=True).replace(" and ", ", ")

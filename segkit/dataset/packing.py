@@ -106,7 +106,7 @@ def pack_sample(sample: Sample, reading: Reading, options: Preprocess) -> Packed
         share=float(np.count_nonzero(truth) / shown),
         edge=_edge_share(mask),
         inside=_edge_share(mask[FRAME:-FRAME, FRAME:-FRAME]) if min(mask.shape) > 4 * FRAME else 1.0,
-        best=_best_dice(masks[0], truth, mask, boxes[0]) if has_foreground and len(boxes) == 1 else None,
+        best=_best_dice(masks[0], truth, mask, boxes[0]) if has_foreground and options.resize != "tile" else None,
         vanished=vanished,
         original_mask=_as_png(mask) if sample.split == "test" else b"",
     )

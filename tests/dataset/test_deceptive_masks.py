@@ -86,3 +86,9 @@ def test_the_example_of_a_list_of_values_can_be_copied():
     viridis = np.where(disc()[..., None], (253, 231, 36), (68, 1, 84)).astype(np.uint8)
     with pytest.raises(InputError, match=r"such as \['#fde724'\]"):
         meaning([viridis])
+    red = disc()[..., None] * np.array([255, 0, 0], np.uint8)
+    white = disc()[..., None] * np.array([255, 255, 255], np.uint8)
+    with pytest.raises(InputError, match=r"such as \['#ff0000', '#ffffff'\]"):
+        meaning([red, white])
+    with pytest.raises(InputError, match=r"such as \['#ff0000'\]"):
+        meaning([np.where(disc()[..., None], red, np.uint8(255))])
