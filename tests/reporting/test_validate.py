@@ -40,7 +40,7 @@ def test_a_frame_along_the_edge_is_named(check, width, every, capsys):
         check(frame)
     check(frame, preprocess__on_suspect="report")
     out = capsys.readouterr().out
-    assert f"{12 // every} masks have a frame of foreground" in out
+    assert f"a frame of foreground: {12 // every} masks" in out
     assert "reversed" not in out
 
 
