@@ -200,8 +200,7 @@ class OwnSet:
 
     def add(self, name: str, split: str, picture: Image.Image, *masks: Image.Image, group: str = "") -> None:
         """Save a picture and its masks as PNG."""
-        files = ["images", *("masks" for _ in masks)]
-        files = [f"{kind}/{name}{number or ''}" for number, kind in enumerate(files)]
+        files = [f"images/{name}", *(f"masks/{name}{number or ''}" for number in range(len(masks)))]
         for file, image in zip(files, (picture, *masks), strict=True):
             image.save(self.folder / file, "PNG")
         self.list(name, split, files[0], files[1:], group)

@@ -57,7 +57,11 @@ class Findings:
                 reasons = {result.sample.name: result.fault for result in left_out if result.sample.split == name}
                 raise InputError(f"no usable sample is left in the {name} set: {dict(list(reasons.items())[:5])}")
             if not any(result.counted for result in kept):
-                raise InputError(f"every pixel of the {name} set is ignored; set preprocess.border to foreground")
+                trimaps = kept[0].sample.trimap
+                fix = (
+                    "set preprocess.border to foreground" if trimaps else "raise preprocess.size or ignore fewer values"
+                )
+                raise InputError(f"every pixel of the {name} set is ignored; {fix}")
 
     @property
     def _all(self) -> list[Packed]:

@@ -107,8 +107,8 @@ def _look(sample: Sample, pixels: int) -> _Looked:
                 looked.values = values[np.isfinite(values)].astype(np.float64)
             else:
                 looked.fourth_band = mode == "RGBA" and image_format == "TIFF"
-        except UnusableFile as fault:
-            looked.fault = str(fault) if is_mask else looked.fault
+        except (UnusableFile, MemoryError) as fault:
+            looked.fault = str(fault) or "memory ran out" if is_mask else looked.fault
     return looked
 
 
