@@ -58,9 +58,7 @@ class Findings:
                 raise InputError(f"no usable sample is left in the {name} set: {dict(list(reasons.items())[:5])}")
             if not any(result.counted for result in kept):
                 trimaps = kept[0].sample.trimap
-                fix = (
-                    "set preprocess.border to foreground" if trimaps else "raise preprocess.size or ignore fewer values"
-                )
+                fix = "set preprocess.border to foreground" if trimaps else "ignore fewer values of the masks"
                 raise InputError(f"every pixel of the {name} set is ignored; {fix}")
 
     @property
@@ -188,7 +186,7 @@ def _vanished(names: Sequence[str], total: int, size: tuple[int, int]) -> str:
 
 def describe(summary: dict[str, Any]) -> str:
     """Sizes and share of foreground, in one line."""
-    splits = ", ".join(f"{_count(split)} {name}" for name, split in summary["splits"].items())
+    splits = ", ".join(_count(name, split) for name, split in summary["splits"].items())
     return f"{splits} at {_size(summary)}, {summary['splits']['train']['foreground']:.0%} foreground"
 
 
@@ -228,9 +226,9 @@ def _size(summary: dict[str, Any]) -> str:
     return f"{width}x{height} px"
 
 
-def _count(split: dict[str, Any]) -> str:
+def _count(name: str, split: dict[str, Any]) -> str:
     windows = f" ({split['windows']:,} windows)" if split["windows"] != split["images"] else ""
-    return f"{split['images']:,}{windows}"
+    return f"{split['images']:,} {name}{windows}"
 
 
 def _first(found: dict[str, str] | list) -> str:

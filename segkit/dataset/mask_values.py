@@ -12,7 +12,7 @@ from PIL import Image
 from segkit.dataset.decode import JPEG, UnusableFile, guarded
 
 FEW = 64  # distinct values of a mask that are kept one by one
-GREY_TOLERANCE = 16  # between the channels of a grey pixel, as JPEG leaves them
+GREY_TOLERANCE = 1 / 16  # of the largest value, between the channels of a grey pixel, as JPEG leaves them
 NEAR = 2  # pixels
 WEBP_HEAD = 2**25  # bytes of a WebP file that are read, which may begin with a colour profile
 ADVICE = "save it as 8-bit greyscale with black (0) background and white (255) foreground"
@@ -163,7 +163,11 @@ def _channels(codes: np.ndarray) -> np.ndarray:
 
 def is_grey(colours: np.ndarray) -> bool:
     """Whether all pixels ``uint8 (..., 3)`` are grey, but for what lossy compression adds."""
-    return bool((np.ptp(colours.astype(np.int16), axis=-1) <= GREY_TOLERANCE).all()) if colours.size else True
+    if not colours.size:
+        return True
+    red, green, blue = np.moveaxis(colours, -1, 0)
+    darkest, brightest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+    return bool((brightest - darkest).max() <= GREY_TOLERANCE * (int(brightest.max()) + 1))
 
 
 def brightness(colours: np.ndarray) -> np.ndarray:
@@ -179,10 +183,15 @@ def is_lossy(image: Image.Image) -> bool:
     return image.format in JPEG or image.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
 
 
-def refuse_wide_colours(image: Image.Image) -> None:
-    """Refuse an opened mask with colours of 16 bits, of which Pillow reads the upper eight; raises UnusableFile."""
+def has_wide_colours(image: Image.Image) -> bool:
+    """Whether an opened file has colours of 16 bits, of which Pillow reads the upper eight; raises UnusableFile."""
     with guarded():
         details = image.tile[0].args if image.tile else ""
         raw_mode = details if isinstance(details, str) else str(details[0])
-    if image.mode.startswith("RGB") and "16" in raw_mode:
+    return image.mode.startswith("RGB") and "16" in raw_mode
+
+
+def refuse_wide_colours(image: Image.Image) -> None:
+    """Refuse an opened mask with colours of 16 bits; raises UnusableFile."""
+    if has_wide_colours(image):
         raise UnusableFile(f"it has 16-bit colours; {ADVICE}")

@@ -8,7 +8,7 @@ import numpy as np
 from segkit.base.errors import InputError
 from segkit.dataset.mask_values import Found
 
-NAMED = 3
+NAMED, MOST = 3, 8  # examples of names and of values
 WHITE = 0xFFFFFF
 
 Masks = Sequence[tuple[str, Found]]  # names and values
@@ -20,11 +20,15 @@ def refuse_ambiguous(said: str, held: Sequence[tuple[str, tuple[float, ...]]], u
     for name, values in held:
         holders[values].append(name)
     groups = sorted(holders.items(), key=lambda item: (-len(item[1]), item[0]))
-    shown = [f"{len(names):,} hold {listed(values, unit, most=5)} ({named(names)})" for values, names in groups[:NAMED]]
+    shown = [
+        f"{len(names):,} {'hold' if len(names) > 1 else 'holds'} {listed(values, unit, most=5)} ({named(names)})"
+        for values, names in groups[:NAMED]
+    ]
     more = [f"{len(groups) - NAMED:,} other combinations"] if len(groups) > NAMED else []
     union = sorted(set().union(*holders))
     lit = [value for value in union[1:] if unit != "colour" or value != WHITE] or union
-    conventions = unit != "colour" and all(len(values) == 2 for values in holders)  # 0 and 1, 0 and 255
+    # 0 and 1, 0 and 255
+    conventions = unit != "colour" and len(lit) <= MOST and all(len(values) == 2 for values in holders)
     example = listed(lit if conventions else lit[-1:], unit, quote=True).replace(" and ", ", ")
     nonzero = ", or to nonzero if every value but 0 is" if 0 in union else ""
     raise InputError(
@@ -52,7 +56,7 @@ def also(said: str, ignored: Sequence[float], unit: str) -> str:
     return f"{said}; {listed(ignored, unit)} {'is' if len(ignored) == 1 else 'are'} ignored" if ignored else said
 
 
-def listed(values: Sequence[float], unit: str, quote: bool = False, most: int = 8) -> str:
+def listed(values: Sequence[float], unit: str, quote: bool = False, most: int = MOST) -> str:
     """``0, 1 and 255``, or colours ``#ff0000``, which YAML needs in quotes."""
     if not values:
         return "more values than that"

@@ -100,12 +100,13 @@ def decide(masks: Masks, folder: Folder, border: str) -> Meaning:
     many = not all(values for _, values in held)
     union = sorted({value for _, values in held for value in values})
     said = say(masks, union, many, unit)
-    soft = unit == "grey" and (many or is_soft(masks, union))
+    void = _void(held, unit) if not any(found.lossy for _, found in masks) else ()
+    soft = unit == "grey" and (many or (is_soft(masks, union) and not void))
     if folder.foreground != "auto":
         if soft and soft_fault(masks) is None and folder.foreground in [(end,) for end in ends(masks)]:
             return _soft(masks, said, folder)
         _refuse_noise(masks, said)
-        return _as_told(folder, unit, union, many, said, _void(held, unit))
+        return _as_told(folder, unit, union, many, said, void)
     if soft:
         return _soft(masks, said, folder)
     if unit == "colour" and many:
@@ -113,7 +114,7 @@ def decide(masks: Masks, folder: Folder, border: str) -> Meaning:
             f"data.folder.masks: {said}, as photographs do; if data.folder.images and data.folder.masks are swapped, "
             f"swap them, else draw each mask again and {ADVICE}"
         )
-    ignored = tuple(sorted({*_void(held, unit), *_listed_values(folder, "ignore", unit, union, many, said)}))
+    ignored = tuple(sorted({*void, *_listed_values(folder, "ignore", unit, union, many, said)}))
     _refuse_noise(masks, said)
     meaning = None if many else _of_few(union, ignored, unit, said, border)
     if meaning is None:
@@ -147,7 +148,7 @@ def _unit(masks: Masks, folder: Folder) -> str:
         return "colour"
     if any(len(set(found.palette)) < len(found.palette) for found in palettes):  # colours tell nothing
         return "index"
-    if all(is_grey(np.array(_channels(colour))) for found in palettes for colour in found.palette):
+    if all(is_grey(np.array(_channels(colour), np.uint8)) for found in palettes for colour in found.palette):
         return "grey"
     first = {
         colour for found in palettes for index, colour in zip(found.values, found.palette, strict=True) if not index

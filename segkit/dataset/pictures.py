@@ -20,6 +20,7 @@ BORDER_BECOMES = {"foreground": 1, "background": 0, "ignore": IGNORED}
 # side, and the network's coarsest level would be wider than the image.
 MIN_SIDE = 8
 MAX_RATIO = 32
+STRIP = 256  # rows
 
 
 class Masks(Protocol):
@@ -143,14 +144,16 @@ def to_rgb(image: Image.Image, scale: tuple[float, float] | None = None) -> Imag
 
 def _grey(image: Image.Image, scale: tuple[float, float] | None) -> Image.Image:
     """Grey of 16 bits, 32 bits or floats as mode L."""
-    if scale is None:
-        raise UnusableFile("image: it has more than 8 bits per value; save it with 8, or use data.source: folder")
     values = np.asarray(image)
     if not np.isfinite(values).all():
         raise UnusableFile("image: some values are not finite")
+    if scale is None:
+        raise UnusableFile("image: it has more than 8 bits per value; save it with 8, or use data.source: folder")
     low, high = scale
-    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
-    grey = np.round(scaled.clip(0, 255)).astype(np.uint8)
+    grey = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), STRIP):  # the whole as 64-bit floats would take eight times the memory
+        scaled = (values[start : start + STRIP].astype(np.float64) - low) * (255 / (high - low))
+        grey[start : start + STRIP] = np.round(scaled.clip(0, 255))
     clear = image.info.get("transparency")
     return Image.fromarray(grey if not isinstance(clear, int) else np.where(values == clear, np.uint8(255), grey))
 

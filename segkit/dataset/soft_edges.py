@@ -7,6 +7,7 @@ from segkit.dataset.mask_words import Masks, named
 SMALL = 64  # labels are below this
 NEARLY = 0.9  # of the maximum, as 254 is of 255
 SOFT_VALUES = 5  # fewer distinct values than this are labels, not soft edges
+LABELS = 16  # so are up to this many, if none is between dark and bright
 BETWEEN = 0.10  # the largest fraction of pixels between dark and bright
 FAR = 0.25  # the largest fraction of those that may be far from bright ones
 
@@ -18,7 +19,11 @@ def is_soft(masks: Masks, union: list[float]) -> bool:
         return False
     if len(union) > 2 and union[0] == 0 and lit[0] >= NEARLY * lit[-1]:
         return True
-    return max(found.distinct for _, found in masks) >= SOFT_VALUES and _between(masks)[1] <= FAR
+    if max(found.distinct for _, found in masks) < SOFT_VALUES:
+        return False
+    between, far = _between(masks)
+    lossy = any(found.lossy for _, found in masks)
+    return far <= FAR and (between > 0 or lossy or len(union) > LABELS)
 
 
 def _between(masks: Masks) -> tuple[float, float]:
@@ -38,7 +43,7 @@ def soft_fault(masks: Masks) -> str | None:
     """Why masks of many values are not black and white with soft edges; None if they are."""
     low, high = ends(masks)
     between, far = _between(masks)
-    bright = any(found.upper for _, found in masks if found.distinct > 2)
+    bright = any(found.upper or found.distinct <= 2 for _, found in masks if found.high > high / 2)
     whole = all(found.whole for _, found in masks)
     if low < 0 or (whole and high < SMALL) or between > BETWEEN or far > FAR or not bright:
         return f"with {between:.0%} of the pixels between dark and bright"

@@ -3,7 +3,7 @@
 Masks are decoded, and images only if they have more than 8 bits: of the others the header is enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from segkit.base.prefetch import bounded_map
 from segkit.base.progress import bar
 from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import JPEG, UnusableFile, count_pages, decode, has_page, opened
-from segkit.dataset.mask_values import Found, examine, is_lossy, refuse_wide_colours
+from segkit.dataset.mask_values import Found, examine, has_wide_colours, is_lossy, refuse_wide_colours
 from segkit.dataset.meaning import decide
 from segkit.dataset.pictures import Reading, Trimaps
 
@@ -49,7 +49,9 @@ class _Looked:
     masks: list[tuple[str, Found]] = field(default_factory=list)
     values: np.ndarray | None = None  # of an image of more than 8 bits
     several_pages: bool = False
+    only_masks_have_pages: bool = False
     fourth_band: bool = False
+    wide_colours: bool = False  # of an image
     fault: str = ""  # of a mask that cannot be read
 
 
@@ -80,14 +82,22 @@ def survey(samples: Sequence[Sample], options: Preprocess, folder: Folder | None
     notes += [meaning.words, *brightness]
     if fourth := sum(result.fourth_band for result in looked):
         notes.append(f"the fourth band of {fourth:,} TIFF images is not read")
-    several = [sample.name for sample, result in zip(samples, looked, strict=True) if result.several_pages]
-    if several and folder.pages == "first":
-        named = ", ".join(several[:NAMED]) + (", ..." if len(several) > NAMED else "")
-        notes.append(
-            f"{len(several):,} samples have several pages ({named}), of which the first is used; set data.folder.pages "
-            "to all to use all"
-        )
+    if wide := sum(result.wide_colours for result in looked):
+        notes.append(f"of the 16-bit colours of {wide:,} images the upper 8 bits are read")
+    if folder.pages == "first":
+        notes += _about_pages([sample.name for sample in samples], looked)
     return Survey(list(samples), Reading(meaning, scale), notes)
+
+
+def _about_pages(names: list[str], looked: list[_Looked]) -> Iterator[str]:
+    """Which pages are not used, and what to do."""
+    for key, subject, advice in (
+        ("several_pages", "samples have", "set data.folder.pages to all to use all"),
+        ("only_masks_have_pages", "images have one page and masks of", "save each mask in one page"),
+    ):
+        if several := [name for name, result in zip(names, looked, strict=True) if getattr(result, key)]:
+            named = ", ".join(several[:NAMED]) + (", ..." if len(several) > NAMED else "")
+            yield f"{len(several):,} {subject} several pages ({named}), of which the first is used; {advice}"
 
 
 def _look(sample: Sample, pixels: int) -> _Looked:
@@ -97,11 +107,15 @@ def _look(sample: Sample, pixels: int) -> _Looked:
         try:
             with opened(path, sample.page) as image:
                 mode, image_format, lossy = image.mode, image.format, is_lossy(image)
-                looked.several_pages |= image_format not in JPEG and has_page(image, 1)
+                wide = has_wide_colours(image)
+                pages = image_format not in JPEG and has_page(image, 1)
             if is_mask:
+                looked.only_masks_have_pages |= pages and not looked.several_pages
                 mask = decode(path, refuse_wide_colours, page=sample.page).image
                 looked.masks.append((_label(sample, path), examine(mask, lossy)))
-            elif mode.startswith(WIDE):
+                continue
+            looked.several_pages, looked.wide_colours = pages, wide
+            if mode.startswith(WIDE):
                 values = np.asarray(decode(path, page=sample.page).image).ravel()
                 values = values[:: max(1, values.size // pixels)]
                 looked.values = values[np.isfinite(values)].astype(np.float64)
@@ -127,6 +141,7 @@ def _pages(sample: Sample) -> list[Sample]:
 
 def _scale(values: list[np.ndarray], folder: Folder) -> tuple[tuple[float, float] | None, list[str]]:
     """The values that become black and white, and a phrase about them; none if no image has more than 8 bits."""
+    values = [finite for finite in values if finite.size]
     if not values:
         return None, []
     if folder.range != "auto":

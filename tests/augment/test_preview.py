@@ -54,6 +54,7 @@ def test_windows_and_padding_are_shown_with_ignored_pixels_grey(tmp_path):
     mask = np.zeros((20, 70), np.uint8)
     mask[5:, 30:] = 1
     picture = np.full((20, 70, 3), (200, 30, 30), np.uint8)
+    picture[0, 0] = 30, 30, 200  # an image of one colour is refused
     for resize, rows in (("fit", 1), ("tile", 3)):
         samples = [("a", picture, mask)]
         pack(tmp_path / resize, resize, (24, 32), train=samples, valid=samples, test=samples)

@@ -1,10 +1,10 @@
-"""A thread that runs ahead: all items in order, no more than a few, and it ends when the reader leaves."""
+"""Threads that run ahead: all items in order, no more than a few, and they end when the reader leaves."""
 
 import threading
 
 import pytest
 
-from segkit.base.prefetch import run_ahead
+from segkit.base.prefetch import bounded_map, run_ahead
 
 
 def test_run_ahead_yields_all_in_order():
@@ -56,3 +56,28 @@ def test_nothing_starts_before_the_first_item_is_asked_for():
     reader = run_ahead(iter(int, 1))
     assert set(threading.enumerate()) == before
     reader.close()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_more_than_two_items_a_worker_are_in_flight(workers):
+    taken = most = 0
+
+    def items():
+        nonlocal taken
+        for item in range(50):
+            taken += 1
+            yield item
+
+    results = []
+    for given, result in enumerate(bounded_map(lambda item: item * item, items(), workers), start=1):
+        most = max(most, taken - given)
+        results.append(result)
+    assert sorted(results) == [item * item for item in range(50)]
+    assert most <= 2 * workers
+
+
+def test_a_bug_in_a_worker_is_raised_and_its_threads_end():
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(bounded_map(lambda item: 1 // item, iter([1, 0, 1]), 2))
+    assert threading.active_count() == before

@@ -15,8 +15,7 @@ from segkit.dataset.catalog import SPLITS, Sample
 from segkit.dataset.findings import LISTED, Duplicates, refuse
 from segkit.dataset.packing import PRECEDENCE, Packed
 from segkit.dataset.preprocess import preprocess
-from tests.dataset.masks import grey, settings, truth
-from tests.tiny import OwnSet, RawSet, few, options, pet
+from tests.tiny import RawSet, few, options, pet
 
 
 @pytest.fixture
@@ -239,100 +238,3 @@ def test_memory_that_runs_out_is_a_reason(raw, tmp_path, monkeypatch):
     monkeypatch.setattr("segkit.dataset.pictures.to_rgb", fail)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert "(memory ran out)" in refusal(raw, tmp_path / "out")
-
-
-def own_masks(folder, masks: list[np.ndarray]) -> OwnSet:
-    """A user's own data with these masks."""
-    own = OwnSet(folder)
-    for number, mask in enumerate(masks):
-        noise = np.random.default_rng(number).integers(0, 255, (*mask.shape, 3), dtype=np.uint8)
-        own.add(f"s{number}", ("train", "valid", "test")[number % 3], Image.fromarray(noise), grey(mask))
-    return own
-
-
-def look(folder, masks: list[np.ndarray], **changes) -> dict:
-    """The summary of such data."""
-    own = own_masks(folder / "raw", masks)
-    return preprocess(own.folder, folder / "out", options(**changes), 1, settings())
-
-
-TRUTHS = [truth(number) for number in range(6)]
-
-
-@pytest.mark.parametrize("wrong", [[2], [0, 2, 4], [0, 1, 2, 3, 4]], ids=["one", "half", "nearly all"])
-def test_masks_reversed_against_the_others_are_named(tmp_path, wrong):
-    masks = [~mask if number in wrong else mask for number, mask in enumerate(TRUTHS)]
-    names = [f"s{number}" for number in wrong]
-    with pytest.raises(InputError) as caught:
-        look(tmp_path, masks)
-    shown = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-    assert f"{len(wrong)} of 6 masks look reversed, with foreground along the edge of the image ({shown})" in str(
-        caught.value
-    )
-    assert "set preprocess.on_suspect to report if they are right" in str(caught.value)
-
-
-def test_masks_that_are_all_reversed_are_right_with_what_the_refusal_says(tmp_path):
-    own = own_masks(tmp_path / "raw", [~mask for mask in TRUTHS])
-    with pytest.raises(InputError, match=r"6 of 6 masks look reversed.*values of foreground, such as \[0\]"):
-        preprocess(own.folder, tmp_path / "out", options(), 1, settings())
-    right = preprocess(own.folder, tmp_path / "out", options(), 1, settings(foreground=(0,)))
-    assert right["reversed"] == [] and right["splits"]["train"]["foreground"] < 0.4
-    reported = preprocess(own.folder, tmp_path / "out", options(on_suspect="report"), 1, settings())
-    assert len(reported["reversed"]) == 6
-
-
-def filled(share: float) -> np.ndarray:
-    """A close-up: foreground everywhere but in a corner of this share."""
-    mask = np.ones((40, 40), bool)
-    side = round(40 * share**0.5)
-    mask[10 : 10 + side, 10 : 10 + side] = False
-    return mask
-
-
-def test_close_ups_are_no_reversed_masks(tmp_path):
-    """Of what is left of the image, a close-up shows less than the other masks have of foreground."""
-    assert look(tmp_path, [*TRUTHS, filled(0.01), filled(0.02)])["reversed"] == []
-
-
-def test_masks_without_background_are_named(tmp_path):
-    found = look(tmp_path, [*TRUTHS, np.ones_like(TRUTHS[0])])
-    assert (found["no_background"], found["reversed"]) == (["s6"], [])
-
-
-def test_trimaps_of_close_ups_are_not_suspected(raw, tmp_path):
-    name = one_of_each(raw)["train"]
-    draw_mask(raw, name, 1)
-    assert preprocess(raw.folder, tmp_path / "out", options())["reversed"] == []
-
-
-def test_images_of_one_colour_are_no_leakage(tmp_path):
-    """Two of them would be the same image."""
-    own = own_masks(tmp_path / "raw", TRUTHS)
-    for name in ("s0", "s1", "s2"):
-        Image.new("L", TRUTHS[0].shape[::-1], 7).save(own.folder / "images" / name, "PNG")
-    with pytest.raises(InputError) as caught:
-        preprocess(own.folder, tmp_path / "out", options(), 1, settings())
-    assert str(caught.value).count("image: all its pixels have the same colour") == 3
-    found = preprocess(own.folder, tmp_path / "out", options(on_bad="skip"), 1, settings())
-    assert found["skipped"].keys() == {"s0", "s1", "s2"} and found["leakage"] == []
-
-
-@pytest.mark.parametrize(("lone", "key"), [(0, "train"), (1, "valid"), (2, "test")])
-def test_a_split_whose_masks_are_all_ignored_at_the_network_s_size_is_refused(tmp_path, lone, key):
-    """At the original size something counts, so that the sample can be used."""
-    masks = []
-    for number in range(6):
-        mask = np.zeros((64, 64), np.uint8)
-        mask[20:40, 20:40] = 1
-        if number % 3 == lone:
-            mask[:] = 255
-            mask[0, 0] = 0
-        else:
-            mask[:3] = 255
-        masks.append(mask)
-    own = own_masks(tmp_path / "raw", [np.zeros((64, 64), bool)] * 6)
-    for number, mask in enumerate(masks):
-        Image.fromarray(mask).save(own.folder / "masks" / f"s{number}", "PNG")
-    with pytest.raises(InputError, match=f"every pixel of the {key} set is ignored"):
-        preprocess(own.folder, tmp_path / "out", options((16, 16), on_empty="keep"), 1, settings(ignore=(255,)))

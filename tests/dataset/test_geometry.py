@@ -1,4 +1,4 @@
-"""How an image becomes rows of the network's input size."""
+"""Windows, padding and scaling, and that ``samples.csv`` tells where each row is from."""
 
 from itertools import pairwise
 
@@ -8,116 +8,111 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from segkit.base.packed import IGNORED
-from segkit.dataset.geometry import Window, rows, windows
+from segkit.base.packed import IGNORED, open_split, read_samples
+from segkit.dataset.geometry import rows, windows
+from tests.dataset.own import OwnSet, disc
 from tests.tiny import few, many
 
-SIDE = st.integers(8, 90)
-SIZE = st.tuples(st.integers(16, 40), st.integers(16, 40))
+SIDES = st.integers(1, 90)
+SIZES = st.tuples(st.integers(16, 40), st.integers(16, 40))
 
 
-def pair(width: int, height: int) -> tuple[Image.Image, np.ndarray]:
-    """Noise, and a mask of 0, 1 and 255."""
-    numbers = np.random.default_rng(width * 1000 + height)
-    image = numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(image), numbers.choice(np.array([0, 1, 255], np.uint8), (height, width))
+def picture(width: int, height: int) -> tuple[Image.Image, np.ndarray]:
+    """A random image, and a mask of 0, 1 and 255."""
+    numbers = np.random.default_rng(width * 100 + height)
+    mask = numbers.choice(np.array([0, 1, 255], np.uint8), (height, width))
+    return Image.fromarray(numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)), mask
 
 
 @many
-@given(SIDE, SIDE, SIZE)
-def test_windows_cover_every_pixel_overlap_by_a_quarter_and_stay_inside(width, height, size):
+@given(SIDES, SIDES, SIZES)
+def test_tiles_cover_every_pixel_overlap_enough_and_stay_inside(width, height, size):
     boxes = windows(width, height, size, "tile")
-    seen = np.zeros((height, width), int)
+    covered = np.zeros((height, width), int)
     for box in boxes:
         assert 0 <= box.top < box.bottom <= height and 0 <= box.left < box.right <= width
-        assert (box.bottom - box.top, box.right - box.left) == (box.content_height, box.content_width)
-        assert (box.content_height, box.content_width) == (min(height, size[0]), min(width, size[1]))
-        seen[box.top : box.bottom, box.left : box.right] += 1
-    assert seen.min() == 1 or len(boxes) > 1
-    assert seen.all() and len(set(boxes)) == len(boxes)
-    for starts, side in (({box.top for box in boxes}, size[0]), ({box.left for box in boxes}, size[1])):
-        ordered = sorted(starts)
-        assert all(after - before <= side - side // 4 for before, after in pairwise(ordered))
-    assert len({box.top for box in boxes}) * len({box.left for box in boxes}) == len(boxes)
+        assert (box.bottom - box.top, box.right - box.left) == (min(size[0], height), min(size[1], width))
+        assert (box.content_height, box.content_width) == (box.bottom - box.top, box.right - box.left)
+        covered[box.top : box.bottom, box.left : box.right] += 1
+    assert covered.all()
+    for starts, side in ((sorted({box.top for box in boxes}), size[0]), (sorted({box.left for box in boxes}), size[1])):
+        overlaps = [one + side - other for one, other in pairwise(starts)]
+        assert all(overlap >= int(side / 4) for overlap in overlaps)
+    assert len(set(boxes)) == len(boxes)
 
 
 @many
-@given(st.integers(8, 2000), st.integers(8, 2000), st.tuples(st.integers(16, 700), st.integers(16, 700)))
-def test_fit_keeps_proportions_within_half_a_pixel(width, height, size):
+@given(SIDES, SIDES, SIZES)
+def test_tiles_are_the_image_s_own_pixels_and_give_it_back(width, height, size):
+    image, mask = picture(width, height)
+    boxes = windows(width, height, size, "tile")
+    images, masks = rows(image, mask, boxes, size)
+    again, mask_again = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+    for row, box in enumerate(boxes):
+        inside = np.s_[: box.content_height, : box.content_width]
+        again[box.top : box.bottom, box.left : box.right] = images[row][inside]
+        mask_again[box.top : box.bottom, box.left : box.right] = masks[row][inside]
+    assert np.array_equal(again, image) and np.array_equal(mask_again, mask)
+
+
+@many
+@given(SIDES, SIDES, SIZES)
+def test_fit_keeps_the_proportions_and_fills_one_side(width, height, size):
     (box,) = windows(width, height, size, "fit")
     assert (box.top, box.left, box.bottom, box.right) == (0, 0, height, width)
-    inner = box.content_height, box.content_width
-    assert all(1 <= part <= whole for part, whole in zip(inner, size, strict=True))
-    assert inner[0] == size[0] or inner[1] == size[1]
+    assert box.content_height == size[0] or box.content_width == size[1]
     scale = min(size[0] / height, size[1] / width)
-    for part, side in zip(inner, (height, width), strict=True):
-        assert abs(part - side * scale) <= 0.5 or part == 1
+    for content, side, most in ((box.content_height, height, size[0]), (box.content_width, width, size[1])):
+        assert 1 <= content <= most
+        assert abs(content - side * scale) <= 0.5 or content == 1
+
+
+@many
+@given(SIDES, SIDES, SIZES, st.sampled_from(["fit", "tile"]))
+def test_padding_repeats_the_edge_and_is_ignored(width, height, size, resize):
+    image, mask = picture(width, height)
+    boxes = windows(width, height, size, resize)
+    images, masks = rows(image, mask, boxes, size)
+    assert images.shape == (len(boxes), *size, 3) and masks.shape == (len(boxes), *size)
+    for seen, labels, box in zip(images, masks, boxes, strict=True):
+        assert (labels[box.content_height :] == IGNORED).all() and (labels[:, box.content_width :] == IGNORED).all()
+        last_row, last_column = seen[box.content_height - 1], seen[:, box.content_width - 1]
+        assert (seen[box.content_height :] == last_row).all()
+        assert (seen[:, box.content_width :] == last_column[:, None]).all()
 
 
 @few
-@given(SIDE, SIDE, SIZE)
-def test_stretch_is_pillow_s_resize_bit_for_bit(width, height, size):
-    image, mask = pair(width, height)
-    boxes = windows(width, height, size, "stretch")
-    assert boxes == [Window(0, 0, height, width, *size)]
-    images, masks = rows(image, mask, boxes, size)
+@given(SIDES, SIDES, SIZES)
+def test_stretch_is_pillow_s_resize(width, height, size):
+    image, mask = picture(width, height)
+    images, masks = rows(image, mask, windows(width, height, size, "stretch"), size)
     assert np.array_equal(images[0], image.resize(size[::-1], Image.Resampling.BILINEAR))
     assert np.array_equal(masks[0], Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
 
 
-@few
-@given(SIDE, SIDE, SIZE)
-def test_fit_is_pillow_s_resize_with_padding(width, height, size):
-    image, mask = pair(width, height)
-    (box,) = windows(width, height, size, "fit")
-    (row,), (labels,) = rows(image, mask, [box], size)
-    inner = box.content_width, box.content_height
-    content = np.s_[: box.content_height, : box.content_width]
-    assert np.array_equal(row[content], image.resize(inner, Image.Resampling.BILINEAR))
-    assert np.array_equal(labels[content], Image.fromarray(mask).resize(inner, Image.Resampling.NEAREST))
-    assert_padded(row, labels, box)
-
-
-def assert_padded(row: np.ndarray, labels: np.ndarray, box: Window) -> None:
-    """Outside of its content a row repeats the edge, and is ignored in the mask."""
-    y, x = np.mgrid[: row.shape[0], : row.shape[1]]
-    repeated = row[np.minimum(y, box.content_height - 1), np.minimum(x, box.content_width - 1)]
-    assert np.array_equal(row, repeated)
-    outside = (y >= box.content_height) | (x >= box.content_width)
-    assert (labels[outside] == IGNORED).all()
-
-
-@few
-@given(SIDE, SIDE, SIZE)
-def test_image_and_mask_can_be_put_together_from_windows(width, height, size):
-    image, mask = pair(width, height)
-    boxes = windows(width, height, size, "tile")
-    images, masks = rows(image, mask, boxes, size)
-    whole, labels = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
-    for row, part, box in zip(images, masks, boxes, strict=True):
-        place = np.s_[box.top : box.bottom, box.left : box.right]
-        whole[place] = row[: box.content_height, : box.content_width]
-        labels[place] = part[: box.content_height, : box.content_width]
-        assert_padded(row, part, box)
-    assert np.array_equal(whole, image) and np.array_equal(labels, mask)
-
-
-def test_an_image_decoded_smaller_gives_rows_of_the_same_size():
-    """A JPEG may be decoded at a half of the size of its mask."""
-    image, mask = pair(64, 48)
-    boxes = windows(64, 48, (24, 24), "fit")
-    images, masks = rows(image.resize((32, 24)), mask, boxes, (24, 24))
-    assert images.shape == (1, 24, 24, 3) and (masks[0, 18:] == IGNORED).all() and (masks[0, :18] != IGNORED).any()
-
-
 @pytest.mark.parametrize("resize", ["stretch", "fit", "tile"])
-def test_an_image_of_the_input_size_stays_as_it_is(resize):
-    image, mask = pair(32, 24)
-    images, masks = rows(image, mask, windows(32, 24, (24, 32), resize), (24, 32))
-    assert np.array_equal(images[0], image) and np.array_equal(masks[0], mask)
-
-
-@pytest.mark.parametrize(("width", "height", "size"), [(256, 8, (16, 16)), (8, 256, (16, 16)), (8, 8, (8192, 16))])
-def test_extreme_shapes_leave_at_least_one_pixel(width, height, size):
-    (box,) = windows(width, height, size, "fit")
-    assert box.content_height >= 1 and box.content_width >= 1
+def test_samples_csv_tells_where_each_row_is_from(tmp_path, resize):
+    """The masks are put together again from it: to the pixel, unless they were scaled down."""
+    shapes = [(30, 24), (70, 20), (16, 50), (60, 61), (9, 90)]
+    truths = [disc(number, *shape) for number, shape in enumerate(shapes)]
+    OwnSet(tmp_path / "raw", truths).pack(tmp_path / "out", (16, 24), resize=resize, on_empty="keep")
+    seen = 0
+    for split in ("train", "valid", "test"):
+        packed, table = open_split(tmp_path / "out", split), read_samples(tmp_path / "out", split)
+        assert [row["row"] for row in table] == list(range(len(packed)))
+        for number, truth in enumerate(truths):
+            own = [row for row in table if row["name"] == f"s{number}"]
+            found = np.full(truth.shape, 7, np.uint8)
+            for row in own:
+                assert (row["width"], row["height"]) == truth.shape[::-1]
+                content = packed.masks[row["row"]][: row["content_height"], : row["content_width"]]
+                height, width = row["bottom"] - row["top"], row["right"] - row["left"]
+                part = Image.fromarray(content).resize((width, height), Image.Resampling.NEAREST)
+                found[row["top"] : row["bottom"], row["left"] : row["right"]] = part
+            if own:
+                seen += 1
+                allowed = 0 if resize == "tile" else 0.1
+                assert np.count_nonzero(found != truth) <= allowed * truth.size
+                outside = [np.delete(packed.masks[r["row"]], np.s_[: r["content_height"]], axis=0) for r in own]
+                assert all((rest == IGNORED).all() for rest in outside)
+    assert seen == len(truths)

@@ -169,7 +169,7 @@ def test_one_stray_pixel_of_1_does_not_make_white_void(tmp_path):
     stray = np.asarray(grey(TRUTHS[0])).copy()
     stray[0, 0] = 1
     said = refusal(tmp_path, stored(EXACT["0 and 255"]) | {"stray": encoded(stray)})
-    assert "4 hold 0 and 255 (m0, m1, m2, ...), 1 hold 0, 1 and 255 (stray); correct the masks" in said
+    assert "4 hold 0 and 255 (m0, m1, m2, ...), 1 holds 0, 1 and 255 (stray); correct the masks" in said
 
 
 @pytest.mark.parametrize(("border", "value"), [("foreground", 1), ("background", 0), ("ignore", 255)])
@@ -199,6 +199,20 @@ def test_several_labels_are_refused_by_value_and_name(tmp_path):
     assert np.array_equal(read(tmp_path, files, ignore=(2,))[1][0], ignored)
     assert np.array_equal(read(tmp_path, files, foreground=(3,), ignore=(2,))[1][0], ignored)
     assert np.array_equal(read(tmp_path, files, foreground="nonzero", ignore=(2,))[1][0], ignored)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[0, 10, 20, 30, 200], [0, 1, 2, 3, 4, 100], [0, 50, 100, 150, 200, 250], [0, 1, 2, 255], [*range(21), 255]],
+    ids=str,
+)
+def test_labels_of_any_size_are_not_soft_edges(tmp_path, labels):
+    """255 beside small labels, as in PASCAL VOC, was foreground, and all labels were background."""
+    stripes = np.tile(np.repeat(np.uint8(labels), 4), (8, 1))
+    files = {name: encoded(stripes) for name in ("a", "b")}
+    assert "which does not tell what is foreground" in refusal(tmp_path, files)
+    lit = np.where((stripes == 255) & (labels[1] == 1), 255, stripes > 0)
+    assert np.array_equal(read(tmp_path, files, foreground="nonzero")[1][0], lit)
 
 
 def test_a_list_must_fit_the_masks(tmp_path):
@@ -322,7 +336,7 @@ def test_greys_and_palettes_may_be_mixed(tmp_path):
     assert all(np.array_equal(mask, TRUTHS[0]) for mask in read(tmp_path, files)[1])
     files |= {"red": EXACT["colours"](TRUTHS[0])}
     assert (
-        "5 hold #000000 and #ffffff (0 and 255, palette, white first, GIF of RGB, ...), 1 hold #000000 and #ff0000"
+        "5 hold #000000 and #ffffff (0 and 255, palette, white first, GIF of RGB, ...), 1 holds #000000 and #ff0000"
         in (refusal(tmp_path, files))
     )
 
@@ -387,7 +401,7 @@ def test_masks_that_all_hold_one_value_teach_nothing(tmp_path, value, said):
 def test_masks_of_equal_file_names_are_both_counted():
     """The files of one image may lie in two folders."""
     found = [("s: 1.png", Found("grey", values, 2, 0, values[1], False)) for values in ((0, 2), (0, 3))]
-    with pytest.raises(InputError, match=r"1 hold 0 and 2 \(s: 1\.png\), 1 hold 0 and 3"):
+    with pytest.raises(InputError, match=r"1 holds 0 and 2 \(s: 1\.png\), 1 holds 0 and 3"):
         decide(found, settings(), "foreground")
 
 

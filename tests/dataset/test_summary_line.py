@@ -44,7 +44,7 @@ def test_remarks_say_what_the_masks_mean_and_what_resizing_costs():
 
 def test_the_line_counts_windows_where_images_were_cut():
     splits = {name: {"images": 2, "windows": 8, "foreground": 0.4} for name in ("train", "valid", "test")}
-    assert describe(summary(splits=splits)).startswith("2 (8 windows) train, 2 (8 windows) valid, 2 (8 windows) test")
+    assert describe(summary(splits=splits)).startswith("2 train (8 windows), 2 valid (8 windows), 2 test (8 windows)")
 
 
 def test_remarks_name_masks_that_look_wrong():

@@ -5,14 +5,18 @@ import csv
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
+from segkit.base.errors import InputError
 from segkit.base.files import read_json
+from segkit.base.packed import IGNORED
 from segkit.evaluation import evaluate as module
 from segkit.evaluation.evaluate import evaluate, score_images, score_test
 from segkit.evaluation.images import ImageSet
 from segkit.models import build
 from segkit.models.checkpoint import save_checkpoint
+from segkit.models.counts import count
 from tests.packing import pack
 from tests.tiny import small_params, usable
 
@@ -49,17 +53,18 @@ def sample(number: int, shape: tuple[int, int], fraction: float = 0.5) -> tuple[
     picture = np.random.default_rng(number).integers(0, 256, (*shape, 3), np.uint8)
     picture[..., 0] = 255 * mask
     mask[: shape[0] // 6, : shape[1] // 3] = 255
-    return f"image_{number}", picture, mask
+    return str(number), picture, mask
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Packs and evaluates the same images in one of the ways; the working directory."""
 
-    def project(resize: str, network: type, shapes=SHAPES, **options) -> str:
+    def project(resize: str, network: type, shapes=SHAPES, trained: dict | None = None, **options) -> str:
         samples = [sample(number, shape, **options) for number, shape in enumerate(shapes)]
-        pack(tmp_path / "data/processed", resize, SIZE, valid=samples[:2], test=samples)
-        metadata = usable("unet", {"width": 1}, input_size=list(SIZE), resize=resize)
+        pack(tmp_path / "data/processed", resize, SIZE, train=[sample(9, SIZE)], valid=samples[:2], test=samples)
+        trained = {"resize": resize} if trained is None else trained
+        metadata = usable("unet", {"width": 1}, input_size=list(SIZE), **trained)
         save_checkpoint(tmp_path / "models/unet.safetensors", build("unet", width=1).state_dict(), metadata)
         monkeypatch.setattr(module, "Predictor", network)
         monkeypatch.setattr(module, "PICTURES", 3)
@@ -77,7 +82,7 @@ def test_tiles_that_are_right_are_right_at_the_original_size(project, tmp_path):
     assert found["test"] == found["test_original"]
     with open(tmp_path / "metrics/per_image/unet.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["name"] for row in rows] == [f"image_{number}" for number in range(5)]
+    assert [row["name"] for row in rows] == [f"test_{number}" for number in range(5)]
     for row, shape in zip(rows, SHAPES, strict=True):
         used = (sample(0, shape)[2] != 255).sum()
         assert sum(int(row[cell]) for cell in ("tp", "fp", "fn", "tn")) == used
@@ -86,13 +91,53 @@ def test_tiles_that_are_right_are_right_at_the_original_size(project, tmp_path):
 @pytest.mark.parametrize("batch", [1, 2, 7, 1000])
 def test_windows_of_an_image_may_lie_in_several_batches(tmp_path, monkeypatch, batch):
     samples = [sample(number, shape) for number, shape in enumerate(SHAPES)]
-    pack(tmp_path, "tile", SIZE, valid=samples, test=samples)
+    pack(tmp_path / "packed", "tile", SIZE, valid=samples, test=samples)
     monkeypatch.setattr(module, "BATCH", batch)
-    predictor, valid = Red(), ImageSet.open(tmp_path, "valid")
+    predictor, valid = Red(), ImageSet.open(tmp_path / "packed", "valid")
     counts = score_images(predictor, valid, 0.5)
     assert sum(predictor.batches) == len(valid.split) > 20 and max(predictor.batches) <= batch
     assert not counts[:, 1:3].any() and (counts[:, [0, 3]] > 0).all()
-    assert np.array_equal(counts, score_test(Red(), ImageSet.open(tmp_path, "test"), 0.5)[0])
+    assert np.array_equal(counts, score_test(Red(), ImageSet.open(tmp_path / "packed", "test"), 0.5)[0])
+
+
+class Mean(Red):
+    """A network that takes the mean of the channels for the probability."""
+
+    def probabilities(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.float().mean(-1) / 255
+
+
+def interpolated(probabilities: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(probabilities[None, None], size=shape, mode="bilinear", align_corners=False)[0, 0]
+
+
+def test_stretched_images_are_counted_in_their_rows_and_interpolated_as_a_whole(tmp_path):
+    samples = [sample(number, shape) for number, shape in enumerate(SHAPES)]
+    pack(tmp_path / "packed", "stretch", SIZE, valid=samples, test=samples)
+    test = ImageSet.open(tmp_path / "packed", "test")
+    rows = slice(0, len(SHAPES))
+    probabilities = Mean().probabilities(torch.from_numpy(test.split.images[rows]))
+    expected = count(probabilities >= 0.4, torch.from_numpy(test.split.masks[rows]))
+    counts, original_counts = score_test(Mean(), test, 0.4)
+    assert np.array_equal(counts, expected) and np.array_equal(counts, score_images(Mean(), test, 0.4))
+    for found, row, (_, _, mask) in zip(original_counts, probabilities, samples, strict=True):
+        assert np.array_equal(found, count(interpolated(row, mask.shape)[None] >= 0.4, torch.from_numpy(mask)[None])[0])
+
+
+def test_padded_images_are_cropped_and_then_interpolated(tmp_path):
+    shapes = [(48, 96), (72, 48), (24, 32), (8, 250), (250, 8)]
+    samples = [sample(number, shape) for number, shape in enumerate(shapes)]
+    pack(tmp_path / "packed", "fit", SIZE, valid=samples, test=samples)
+    valid = ImageSet.open(tmp_path / "packed", "valid")
+    contents = [(16, 32), (24, 16), (24, 32), (1, 32), (24, 1)]
+    for image, (shape, (rows, columns)) in enumerate(zip(shapes, contents, strict=True)):
+        probabilities = torch.rand(SIZE)
+        found = valid.to_original_size(image, valid.assemble(image, [probabilities]))
+        assert torch.equal(found, interpolated(probabilities[:rows, :columns], shape))
+        padding = np.ones(SIZE, bool)
+        padding[:rows, :columns] = False
+        assert (valid.mask(image)[padding] == IGNORED).all()
+        assert valid.picture(image).shape == (rows, columns, 3)
 
 
 def test_padding_is_neither_scored_nor_resized(project, tmp_path):
@@ -125,6 +170,23 @@ def test_images_show_what_the_network_sees_without_padding(project, monkeypatch,
     assert np.array_equal(mask, truth)
     used = mask != 255
     assert np.array_equal(prediction[used], mask[used] == 1)
+
+
+@pytest.mark.parametrize(
+    ("resize", "trained"), [("fit", {}), ("tile", {}), ("fit", {"resize": "tile"}), ("stretch", {"resize": "fit"})]
+)
+def test_a_network_for_images_resized_otherwise_is_refused(project, tmp_path, resize, trained):
+    """A checkpoint that does not say how is from before there was a choice."""
+    before = trained.get("resize", "stretch")
+    with pytest.raises(
+        InputError, match=rf"was trained with preprocess\.resize: {before}, not {resize}; run 'dvc repro'"
+    ):
+        project(resize, Red, trained=trained)
+    assert not (tmp_path / "metrics").exists()
+
+
+def test_a_network_that_does_not_say_how_images_were_resized_takes_stretched_ones(project):
+    assert project("stretch", Red, trained={}).startswith("test Dice ")
 
 
 @pytest.mark.parametrize("resize", ["stretch", "tile"])

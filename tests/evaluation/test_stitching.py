@@ -5,22 +5,23 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from segkit.dataset import geometry
 from segkit.evaluation.stitching import blend, images_of, paste
-from tests.packing import rows_of
 from tests.tiny import few
 
 
 @st.composite
 def cuts(draw):
     """An image, its mask, the lines of its windows, and their pixels as packed."""
-    height, width, rows, columns, seed = (draw(st.integers(1, most)) for most in (40, 40, 16, 16, 99))
+    height, width, *size, seed = (draw(st.integers(1, most)) for most in (40, 40, 16, 16, 99))
     numbers = np.random.default_rng(seed)
     picture = numbers.integers(0, 256, (height, width, 3), np.uint8)
     mask = numbers.choice(np.uint8([0, 1, 255]), (height, width))
-    lines, pictures, masks = zip(*rows_of("tile", (rows, columns), picture, mask), strict=True)
-    lines = [line | {"row": number, "name": "a"} for number, line in enumerate(lines)]
-    return picture, mask, lines, np.stack(pictures), np.stack(masks)
+    boxes = geometry.windows(width, height, size, "tile")
+    lines = [vars(box) | {"row": row, "height": height, "width": width} for row, box in enumerate(boxes)]
+    return picture, mask, lines, *geometry.rows(Image.fromarray(picture), mask, boxes, size)
 
 
 def windows(values: np.ndarray) -> list[torch.Tensor]:
@@ -65,6 +66,20 @@ def test_overlaps_are_weighted_means(cut, seed):
                 weights[line["top"] + y, line["left"] + x] += weight
     assert weights.min() >= 1
     assert blend(windows(values), lines).numpy() == pytest.approx(total / weights, abs=1e-6)
+
+
+@few
+@given(cuts(), st.integers(0, 99))
+def test_no_pixel_is_outside_the_range_of_its_windows(cut, seed):
+    _, mask, lines, _, masks = cut
+    values = np.random.default_rng(seed).random(masks.shape, np.float32)
+    low, high = np.ones(mask.shape, np.float32), np.zeros(mask.shape, np.float32)
+    for line, window in zip(lines, values, strict=True):
+        box = slice(line["top"], line["bottom"]), slice(line["left"], line["right"])
+        seen = window[: line["content_height"], : line["content_width"]]
+        low[box], high[box] = np.minimum(low[box], seen), np.maximum(high[box], seen)
+    found = blend(windows(values), lines).numpy()
+    assert (found >= low - 1e-6).all() and (found <= high + 1e-6).all()
 
 
 def test_one_window_fades_into_the_next():

@@ -242,7 +242,7 @@ def test_a_step_that_diverges_is_named_with_its_samples_and_the_best_weights_are
 def test_windows_are_named_after_their_image_once(tmp_path, monkeypatch):
     numbers = np.random.default_rng(0)
     images = {
-        split: [(f"{split}_{n}", numbers.integers(0, 256, (60, 70, 3), np.uint8), np.eye(60, 70, dtype=np.uint8))
+        split: [(str(n), numbers.integers(0, 256, (60, 70, 3), np.uint8), np.eye(60, 70, dtype=np.uint8))
                 for n in range(count)]
         for split, count in (("train", 2), ("valid", 1), ("test", 1))
     }  # fmt: skip
