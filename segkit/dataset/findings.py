@@ -45,13 +45,8 @@ class Findings:
         """Raise InputError if a parameter makes a finding an error, or a split is empty."""
         left_out = sorted(self.left_out, key=lambda p: SPLITS.index(p.sample.split))
         refuse(left_out, len(self._all) + len(left_out), self.options)
-        if self.options.on_suspect == "fail" and (reversed_masks := self.reversed()):
-            raise InputError(
-                f"{len(reversed_masks):,} of {len(self._all):,} masks look reversed, with foreground along the edge "
-                f"of the image ({_named(reversed_masks)}): look at them with 'python -m segkit validate' and correct "
-                "them, or set preprocess.on_suspect to report if they are right; if foreground and background are "
-                "swapped in all masks, set data.folder.foreground to the values of foreground, such as [0]"
-            )
+        if self.options.on_suspect == "fail":
+            self._refuse_suspects()
         for name, kept in self.kept.items():
             if not kept:
                 reasons = {result.sample.name: result.fault for result in left_out if result.sample.split == name}
@@ -61,13 +56,33 @@ class Findings:
                 fix = "set preprocess.border to foreground" if trimaps else "ignore fewer values of the masks"
                 raise InputError(f"every pixel of the {name} set is ignored; {fix}")
 
+    def _refuse_suspects(self) -> None:
+        total = len(self._all)
+        if names := self.framed():
+            raise InputError(
+                f"{len(names):,} of {total:,} masks have foreground all along the edge of the image and little "
+                f"behind it ({_named(names)}), as a frame around a drawing: remove it, or set preprocess.on_suspect to "
+                "report if it is right"
+            )
+        if names := self.reversed():
+            raise InputError(
+                f"{len(names):,} of {total:,} masks look reversed, with foreground along the edge of the image "
+                f"({_named(names)}): look at them with 'python -m segkit validate' and correct them, or set "
+                "preprocess.on_suspect to report if they are right; if foreground and background are swapped in all "
+                "masks, set data.folder.foreground to the values of foreground ([0] for black on white)"
+            )
+
     @property
     def _all(self) -> list[Packed]:
         return [result for kept in self.kept.values() for result in kept]
 
+    def framed(self) -> list[str]:
+        """Names of a user's own masks that have a frame of foreground."""
+        return _names([result for result in self._all if not result.sample.trimap], _is_framed)
+
     def reversed(self) -> list[str]:
         """Names of a user's own masks that look reversed."""
-        own = [result for result in self._all if not result.sample.trimap]
+        own = [result for result in self._all if not result.sample.trimap and not _is_framed(result)]
         filled = [result for result in own if result.edge >= FILLED_EDGE and result.share < 1]
         usual = [result.share for result in own if result.edge < FILLED_EDGE and result.share]
         if len(filled) < len(own) / 2 and usual:
@@ -101,12 +116,17 @@ class Findings:
             "vanished": _names(everything + self.left_out, lambda result: result.vanished),
             "best_dice": _best_dice(everything),
             "reversed": self.reversed(),
+            "framed": self.framed(),
             "no_background": _names(everything, lambda result: result.share == 1),
         } | self._duplicates.summary()
 
 
 def _names(results: Sequence[Packed], chosen: Callable[[Packed], bool]) -> list[str]:
     return sorted(result.sample.name for result in results if chosen(result))
+
+
+def _is_framed(result: Packed) -> bool:
+    return result.edge >= FILLED_EDGE and result.inside < FILLED_EDGE / 2
 
 
 def _best_dice(results: Sequence[Packed]) -> dict[str, Any] | None:
@@ -212,6 +232,7 @@ def suspicions(summary: dict[str, Any]) -> list[str]:
     for key, label, noun, more in (
         ("skipped", "skipped", "sample", ""),
         ("reversed", "foreground and background may be reversed", "mask", ""),
+        ("framed", "a frame of foreground", "mask", ""),
         ("no_background", "no background", "mask", ""),
         ("leakage", "leakage", "image", " in two splits"),
         ("contradictions", "contradiction", "image", " with two different masks"),

@@ -26,9 +26,10 @@ def refuse_ambiguous(said: str, held: Sequence[tuple[str, tuple[float, ...]]], u
     ]
     more = [f"{len(groups) - NAMED:,} other combinations"] if len(groups) > NAMED else []
     union = sorted(set().union(*holders))
-    lit = [value for value in union[1:] if unit != "colour" or value != WHITE] or union
-    # 0 and 1, 0 and 255
-    conventions = unit != "colour" and len(lit) <= MOST and all(len(values) == 2 for values in holders)
+    ground = WHITE if unit == "colour" and union[0] and WHITE in union else union[0]
+    lit = [value for value in union if value != ground] or union
+    dark = unit != "colour" or union[0] == 0
+    conventions = dark and len(lit) <= MOST and all(len(values) == 2 for values in holders)  # 0 and 1, 0 and 255
     example = listed(lit if conventions else lit[-1:], unit, quote=True).replace(" and ", ", ")
     nonzero = ", or to nonzero if every value but 0 is" if 0 in union else ""
     raise InputError(

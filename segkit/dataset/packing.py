@@ -19,6 +19,7 @@ from segkit.dataset.pictures import Reading, read_pair
 
 PRECEDENCE = ("test", "valid", "train")  # the order of packing; of two splits with the same image the first keeps it
 CHUNK = 8
+FRAME = 4  # pixels
 POWERS = np.stack([np.arange(256), np.arange(256) ** 2])
 
 
@@ -29,7 +30,8 @@ class Packed:
 
     ``images`` and ``masks``: the bytes of its rows, one per window. ``sums`` ``int64 (2, 3)``: sum and sum of squares
     of each channel over ``pixels`` pixels. ``foreground`` and ``counted``: pixels of the rows. ``share``: the fraction
-    of foreground at the original size, and ``edge`` along the image's edge. ``best``: the Dice of the packed mask,
+    of foreground at the original size, ``edge`` along the image's edge, and ``inside`` along a line ``FRAME`` pixels
+    further in. ``best``: the Dice of the packed mask,
     scaled back, with the original.
     """
 
@@ -45,6 +47,7 @@ class Packed:
     counted: int = 0
     share: float = 0.0
     edge: float = 0.0
+    inside: float = 0.0
     best: float | None = None
     vanished: bool = False
     original_mask: bytes = b""  # test set: the mask at its own size, as a PNG file
@@ -102,7 +105,8 @@ def pack_sample(sample: Sample, reading: Reading, options: Preprocess) -> Packed
         counted=int(np.count_nonzero(masks != IGNORED)),
         share=float(np.count_nonzero(truth) / shown),
         edge=_edge_share(mask),
-        best=_best_dice(masks[0], truth, mask, boxes[0]) if has_foreground and len(boxes) == 1 else None,
+        inside=_edge_share(mask[FRAME:-FRAME, FRAME:-FRAME]) if min(mask.shape) > 4 * FRAME else 1.0,
+        best=_best_dice(masks[0], truth, mask, boxes[0]) if has_foreground and options.resize != "tile" else None,
         vanished=vanished,
         original_mask=_as_png(mask) if sample.split == "test" else b"",
     )

@@ -80,6 +80,9 @@ def survey(samples: Sequence[Sample], options: Preprocess, folder: Folder | None
     meaning = decide(masks, folder, options.border)
     scale, brightness = _scale([result.values for result in looked if result.values is not None], folder)
     notes += [meaning.words, *brightness]
+    narrow = len(looked) - sum(result.values is not None for result in looked)
+    if brightness and narrow:
+        notes.append(f"the other {narrow:,} images have 8 bits and are used as they are: their brightness may differ")
     if fourth := sum(result.fourth_band for result in looked):
         notes.append(f"the fourth band of {fourth:,} TIFF images is not read")
     if wide := sum(result.wide_colours for result in looked):

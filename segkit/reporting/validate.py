@@ -17,12 +17,13 @@ import numpy as np
 from segkit.base.errors import InputError, brief, counted
 from segkit.base.files import write_json
 from segkit.base.params import MODEL_NAMES, Params
-from segkit.base.workspace import cores
+from segkit.base.workspace import cores, user_path
 from segkit.dataset.catalog import SPLITS, Sample, read_catalog
 from segkit.dataset.findings import LARGER, Findings, best_dice, suspicions
 from segkit.dataset.packing import Packed, pack
 from segkit.dataset.survey import survey
 from segkit.reporting.contact_sheet import write_contact_sheet
+from segkit.sources.download import refuse_outputs
 from segkit.sources.folder import understand
 
 FEW_STEPS = 10  # per epoch
@@ -39,6 +40,8 @@ def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None
     Raises InputError, after printing what was found until then, if ``download`` or ``preprocess`` would.
     """
     report: dict[str, Any] = {"source": params.data.source}
+    if params.data.source == "folder":
+        _refuse_beside_images(params, [sheet, *filter(None, [json_file])])
     try:
         _validate(params, sheet, report)
     except InputError as error:
@@ -47,6 +50,14 @@ def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None
     finally:
         if json_file:
             write_json(json_file, report)
+
+
+def _refuse_beside_images(params: Params, outputs: Sequence[Path]) -> None:
+    """Refuse to write where a user's images and masks are: it would replace one, or be taken for one the next time."""
+    for folder in (params.data.folder.images, params.data.folder.masks):
+        for path in outputs:
+            if path.resolve().is_relative_to(user_path(folder).resolve()):
+                raise InputError(f"{brief(path)} is in {brief(folder)}, which holds your images; write it elsewhere")
 
 
 def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
@@ -91,6 +102,7 @@ def _samples(params: Params, report: dict[str, Any]) -> list[Sample]:
     _print("masks", folder.masks)
     if folder.images.startswith("~") or folder.masks.startswith("~"):
         _print("note", "DVC does not expand ~; write the whole path in params.yaml before you run dvc repro")
+    refuse_outputs(params.data)
     understood = understand(folder)
     report["matching"] = {key: value for key, value in vars(understood).items() if key != "pairs"}
     _print("matched", replace(understood, notes=[]).line())
@@ -151,7 +163,7 @@ def _print_findings(summary: dict[str, Any]) -> None:
 def _suspects(findings: Findings) -> dict[str, str]:
     """Names and reasons, the worst first."""
     results = [result for kept in findings.kept.values() for result in kept]
-    suspects = dict.fromkeys(findings.reversed(), "reversed?")
+    suspects = dict.fromkeys(findings.reversed(), "reversed?") | dict.fromkeys(findings.framed(), "frame?")
     for result in (*findings.left_out, *results):
         if result.vanished:
             suspects.setdefault(result.sample.name, "vanishes")

@@ -26,7 +26,7 @@ def download(params: Params, target: Path) -> str:
     Raises InputError if ``target`` holds a file that this stage did not write, if the settings of any source point into
     or above an output of the pipeline, or if the source cannot be read or is damaged; ``target`` then stays as it was.
     """
-    _refuse_outputs(params.data)
+    refuse_outputs(params.data)
     source = import_module(f"segkit.sources.{params.data.source}")
     with atomic_folder(target, NothingOfOthers(target)) as folder:
         options = getattr(params.data, params.data.source)
@@ -39,8 +39,11 @@ def download(params: Params, target: Path) -> str:
     return f"{images:,} images, {origin}"
 
 
-def _refuse_outputs(data: Data) -> None:
-    """Also for sources that are not in use: ``data.folder`` is a dependency in dvc.yaml for all of them."""
+def refuse_outputs(data: Data) -> None:
+    """Raise InputError for settings that point into or above an output of the pipeline.
+
+    Also those of sources that are not in use: ``data.folder`` is a dependency in dvc.yaml for all of them.
+    """
     for key in ("images", "masks"):
         if text := getattr(data.folder, key):
             refuse_output(user_path(text), f"data.folder.{key}")

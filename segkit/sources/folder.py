@@ -144,7 +144,10 @@ def _notes(matched: Match, options: Folder, splits: dict[str, str], feasible: Ca
     notes = []
     masks = sum(len(masks) for _, masks in matched.pairs)
     if masks > len(matched.pairs):
-        notes.append(f"{masks:,} masks, those of an image are united")
+        notes.append(
+            f"{masks:,} masks, those of an image are united; if they are opinions of several people, choose one with "
+            "data.folder.match"
+        )
     if not options.group and (note := grouped_names(list(splits), splits, feasible)):
         notes.append(note)
     return notes

@@ -12,6 +12,7 @@ from segkit.base.params import FolderSplit
 
 LARGEST_LIST = 2**26  # bytes
 LEAST = {"test": 2, "valid": 1, "train": 2}  # images
+SPLIT_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 CANDIDATES = (r"^(.+)/[^/]+$", r"^(.+)_[^_/]+$", r"^(.+)-[^-/]+$", r"^(.+)\.[^./]+$", r"^(.+) [^ /]+$")
 
 
@@ -124,21 +125,23 @@ def _refuse_small(splits: Mapping[str, str], groups: Mapping[str, str], split: F
     if not small:
         return
     sizes = f"{counts['train']} for training, {counts['valid']} for validation and {counts['test']} for the test set"
-    start = f"data.folder: {len(splits)} images with masks"
+    start = f"data.folder: {len(splits)} image{'s' * (len(splits) != 1)} with masks"
     least = "at least 2 for training, 1 for validation and 2 for the test set are needed"
     if number := len({group for group in groups.values() if group}):
         raise InputError(
-            f"{start} in {number} groups give {sizes}; {least}, and at least 3 groups: add images, or change "
-            "data.folder.group or data.folder.split"
+            f"{start} in {number} group{'s' * (number != 1)} give {sizes}; {least}, and at least 3 groups: add images, "
+            "or change data.folder.group or data.folder.split"
         )
     shares = [value for value in (split.test, split.valid) if not isinstance(value, str)]
     if len(shares) < 2:
         raise InputError(f"{start} give {sizes}; {least}: add images, or change data.folder.split")
+    fewest = sum(LEAST.values())
+    if len(splits) < fewest:
+        raise InputError(f"{start} are too few: {least}; add {fewest - len(splits)} or more")
     # The shares leave a tenth, less up to one image for rounding, so 30 images are always enough.
     needed = 1 + max(n for n in range(30) if n - sum(_numbers(split, n)) < LEAST["train"])
     raise InputError(
-        f"{start} are too few for data.folder.split, which needs at least {needed}: add images, or lower the shares "
-        f"(5 images are the least: 2 for training, 1 for validation, 2 for the test set)"
+        f"{start} are too few for data.folder.split, which needs at least {needed}: add images, or lower the shares"
     )
 
 
@@ -153,7 +156,10 @@ def _listed(folder: Path, kind: str, file: str, aliases: Mapping[str, str], with
     written = {line: line.replace("\\", "/").removeprefix("./") for line in read}
     key = f"data.folder.split.{kind}: {brief(file)}"
     if unknown := [line for line in read if written[line] not in aliases]:
-        raise InputError(f"{key} names {len(unknown):,} images that do not exist or are ambiguous ({few(unknown)})")
+        raise InputError(
+            f"{key} names {len(unknown):,} images that do not exist or are ambiguous ({few(unknown)}); write one "
+            f"name per line as it is in the folder of images, for example {brief(min(aliases))}"
+        )
     names = [aliases[written[line]] for line in read]
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise InputError(
@@ -206,6 +212,11 @@ def grouped_names(
         sizes = Counter(groups.values())
         if not all(found) or not 2 <= len(sizes) <= len(names) / 2:
             continue
+        if SPLIT_WORDS.issuperset(map(str.lower, sizes)):
+            return (
+                f"names begin with {' and '.join(sorted(sizes))}, but the splits do not follow them; to use these, "
+                "list the names of the test set in a file and set data.folder.split.test to it, and likewise valid"
+            )
         kinds = defaultdict(set)
         for name, group in groups.items():
             kinds[group].add(splits[name])

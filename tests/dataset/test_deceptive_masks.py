@@ -1,16 +1,15 @@
 """Values of masks that resemble a common convention and mean something else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from segkit.base.errors import InputError
-from segkit.base.params import Folder
 from segkit.dataset.mask_values import examine
 from segkit.dataset.meaning import Meaning, decide
-
-FOLDER = {"images": "i", "masks": "m", "match": "auto", "split": {"test": 0.2, "valid": 0.1}, "group": ""}
-FOLDER |= {"pages": "first", "foreground": "auto", "ignore": [], "range": "auto"}
+from tests.tiny import own_folder
 
 
 def disc(shape=(48, 48), radius=12):
@@ -30,7 +29,7 @@ def objects(side, count):
 
 def meaning(masks, **options) -> Meaning:
     found = [(f"s{i}", examine(Image.fromarray(mask), lossy=False)) for i, mask in enumerate(masks)]
-    return decide(found, Folder.model_validate(FOLDER | options), "foreground")
+    return decide(found, own_folder(Path("images"), Path("masks"), **options), "foreground")
 
 
 @pytest.mark.parametrize("side", [2, 3, 4, 6, 9])
@@ -77,7 +76,7 @@ def test_class_numbers_in_one_channel_are_colours_and_not_black(number):
     colour = f"#{number:02x}0000"
     with pytest.raises(InputError, match=rf"masks hold #000000 and {colour}.*\['{colour}'\]"):
         meaning([mask, mask])
-    assert np.array_equal(meaning([mask], foreground=[colour]).mask(Image.fromarray(mask)), disc())
+    assert np.array_equal(meaning([mask], foreground=(colour,)).mask(Image.fromarray(mask)), disc())
 
 
 def test_the_example_of_a_list_of_values_can_be_copied():
@@ -87,3 +86,9 @@ def test_the_example_of_a_list_of_values_can_be_copied():
     viridis = np.where(disc()[..., None], (253, 231, 36), (68, 1, 84)).astype(np.uint8)
     with pytest.raises(InputError, match=r"such as \['#fde724'\]"):
         meaning([viridis])
+    red = disc()[..., None] * np.array([255, 0, 0], np.uint8)
+    white = disc()[..., None] * np.array([255, 255, 255], np.uint8)
+    with pytest.raises(InputError, match=r"such as \['#ff0000', '#ffffff'\]"):
+        meaning([red, white])
+    with pytest.raises(InputError, match=r"such as \['#ff0000'\]"):
+        meaning([np.where(disc()[..., None], red, np.uint8(255))])

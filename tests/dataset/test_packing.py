@@ -48,7 +48,9 @@ def test_reversed_masks_are_named(tmp_path, which):
 
 def test_the_advice_for_masks_that_are_all_reversed_leads_to_right_ones(tmp_path):
     own = OwnSet(tmp_path / "raw", [~truth for truth in TRUTHS], images())
-    assert "data.folder.foreground to the values of foreground, such as [0]" in refusal(own, tmp_path / "out")
+    assert "data.folder.foreground to the values of foreground ([0] for black on white)" in refusal(
+        own, tmp_path / "out"
+    )
     own.pack(tmp_path / "out", (24, 30), folder={"foreground": (0,)})
     assert np.array_equal(open_split(tmp_path / "out", "test").masks[0], TRUTHS[4])
 

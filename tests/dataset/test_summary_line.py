@@ -7,7 +7,9 @@ def summary(**changes):
     """What preprocess returns, as far as its line tells."""
     sizes = {"train": 1800, "valid": 200, "test": 500}
     splits = {name: {"images": images, "windows": images, "foreground": 0.4} for name, images in sizes.items()}
-    lists = {key: [] for key in ("notes", "vanished", "reversed", "no_background", "leakage", "contradictions")}
+    lists = {
+        key: [] for key in ("notes", "vanished", "reversed", "framed", "no_background", "leakage", "contradictions")
+    }
     nothing = {"skipped": {}, "duplicates": 0, "best_dice": None}
     return {"size": [64, 96], "splits": splits} | lists | nothing | changes
 

@@ -82,3 +82,14 @@ def test_images_of_no_finite_value_are_left_to_packing(look):
     assert found.reading.scale is None
     with pytest.raises(UnusableFile, match="some values are not finite"):
         read_pair(found.samples[0], found.reading)
+
+
+def test_a_mixture_of_bit_depths_is_told(look):
+    def save(path, number):
+        if number:
+            save_noise(path, number)
+        else:
+            Image.fromarray(np.arange(24 * 32, dtype=np.uint16).reshape(24, 32)).save(path, format="PNG")
+
+    assert any("1 images of more than 8 bits" in note for note in look(save).notes)
+    assert any(note.startswith("the other 2 images have 8 bits") for note in look(save).notes)

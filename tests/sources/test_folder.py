@@ -287,8 +287,9 @@ def test_files_that_come_in_another_order_give_the_same(own, monkeypatch):
 EXPECTED = {
     "mask_suffix": "24 pairs by {name}_mask",
     "double_ending": "24 pairs by {name}.jpg -> {name}.jpg.png",
-    "other_files": "24 pairs by {name}; 26 other files ignored",
-    "several_masks": "24 pairs by {name}/*; 48 masks, those of an image are united",
+    "other_files": "24 pairs by {name}; 28 other files ignored",
+    "several_masks": "24 pairs by {name}/*; 48 masks, those of an image are united; if they are opinions of several "
+    "people, choose one with data.folder.match",
     "partly_nested": "24 pairs by {name}",
 }
 

@@ -62,7 +62,7 @@ def test_numbers_are_exact_and_follow_the_hash_of_the_name(names, test, valid, o
 
 
 @pytest.mark.parametrize(
-    ("images", "test", "valid", "needed"), [(1, 0.2, 0.1, 5), (4, 0.2, 0.1, 5), (10, 0.6, 0.3, 17), (8, 0.7, 0.2, 19)]
+    ("images", "test", "valid", "needed"), [(5, 0.6, 0.3, 17), (10, 0.6, 0.3, 17), (8, 0.7, 0.2, 19)]
 )
 def test_too_few_images_are_refused_with_the_number_that_is_needed(images, test, valid, needed):
     said = refusal(NAMES[:images], test, valid)
@@ -70,6 +70,14 @@ def test_too_few_images_are_refused_with_the_number_that_is_needed(images, test,
     refusal(NAMES[: needed - 1], test, valid)
     for number in range(needed, 100):
         split([f"n{each}" for each in range(number)], test, valid)
+
+
+@pytest.mark.parametrize("images", range(1, 5))
+def test_fewer_than_five_images_are_refused_with_the_number_to_add(images):
+    for shares in ((0.2, 0.1), (0.6, 0.3), (0.01, 0.01)):
+        said = refusal(NAMES[:images], *shares)
+        assert said.endswith(f"add {5 - images} or more")
+        assert "shares" not in said  # lower ones would not help
 
 
 SIZES = st.lists(st.integers(1, 9), min_size=3, max_size=9)
@@ -237,3 +245,11 @@ def test_names_with_one_prefix_or_one_image_each_do_not_look_grouped(style):
 def test_two_groups_are_told_without_advice_that_would_be_refused():
     said = note([f"{group}_{number}" for group in ("cat", "dog") for number in range(10)])
     assert "2 groups of about 10 (cat, dog)" in said and "set data.folder.group" not in said
+
+
+@pytest.mark.parametrize("style", ["{}/{:02d}", "{}_{:02d}", "{} {}"])
+@pytest.mark.parametrize("kinds", [("test", "train"), ("Test", "Training", "Validation")])
+def test_splits_in_names_are_told_to_need_lists(style, kinds):
+    said = note([style.format(kind, number) for kind in kinds for number in range(10)])
+    assert said.startswith(f"names begin with {' and '.join(kinds)}, but the splits do not follow them")
+    assert "data.folder.split.test" in said
