@@ -15,7 +15,6 @@ from torch import nn
 
 from segkit.augment.plan import make_plan, write_plan
 from segkit.base import params
-from segkit.base.files import write_json
 from segkit.base.params import Augment, Combine, Folder, FolderSplit, Loss, Params, Preprocess
 from segkit.dataset.preprocess import preprocess
 from segkit.training.loop import Engine
@@ -187,29 +186,6 @@ class RawSet:
 
     def mask(self, name: str) -> Path:
         return self.folder / "annotations" / "trimaps" / f"{name}.png"
-
-
-class OwnSet:
-    """A user's own images and masks as ``download`` lists them in ``samples.json``."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.samples: list[dict[str, Any]] = []
-        for kind in ("images", "masks"):
-            (folder / kind).mkdir(parents=True)
-
-    def add(self, name: str, split: str, picture: Image.Image, *masks: Image.Image, group: str = "") -> None:
-        """Save a picture and its masks as PNG."""
-        files = ["images", *("masks" for _ in masks)]
-        files = [f"{kind}/{name}{number or ''}" for number, kind in enumerate(files)]
-        for file, image in zip(files, (picture, *masks), strict=True):
-            image.save(self.folder / file, "PNG")
-        self.list(name, split, files[0], files[1:], group)
-
-    def list(self, name: str, split: str, image: str, masks: list[str], group: str = "") -> None:
-        """Add a line for files that are or will be there."""
-        self.samples.append({"name": name, "split": split, "group": group, "image": image, "masks": masks})
-        write_json(self.folder / "samples.json", {"samples": self.samples})
 
 
 def make_project(

@@ -19,6 +19,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 JPEG = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as phones write them
 # 8192 x 8192: 256 MiB as RGB and four times that while transparency is blended with white, per worker.
 MAX_PIXELS = 2**26
+# Pillow refuses twice this number, also where the second frame of a GIF enlarges the image.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 # Each scan of a progressive JPEG passes over all pixels. There are ten or so; a small file can hold 100,000.
 MAX_SCANS = 100
 SCAN = b"\xff\xda\x00"  # the marker and the upper byte of its length, which never occur within the coded pixels

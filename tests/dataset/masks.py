@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from segkit.base.errors import InputError
 from segkit.base.params import Folder
@@ -73,3 +73,88 @@ def refusal(folder: Path, stored: Stored, **changes) -> str:
         assert len(str(error)) < 700, error
         return str(error)
     raise AssertionError(f"read as {meaning}")
+
+
+BLACK, WHITE, RED, BLUE, YELLOW = (0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 0, 128), (253, 231, 37)
+
+
+TRUTHS = [truth(number) for number in range(4)]
+
+
+def numbers(mask: np.ndarray, low: float, high: float, dtype: type) -> Image.Image:
+    return Image.fromarray(np.where(mask, high, low).astype(dtype))
+
+
+def colours(mask: np.ndarray, dark: tuple[int, int, int], light: tuple[int, int, int]) -> Image.Image:
+    return Image.fromarray(np.where(mask[..., None], light, dark).astype(np.uint8))
+
+
+def resampled(mask: np.ndarray, **changes) -> Image.Image:
+    """Soft edges, as an editor makes them."""
+    large = np.kron(mask, np.ones((4, 4), bool))
+    return grey(large).resize(mask.shape[::-1], Image.Resampling.LANCZOS, **changes)
+
+
+def again(image: Image.Image, image_format: str, **options) -> Image.Image:
+    """What is left after another format."""
+    return Image.open(io.BytesIO(encoded(image, image_format, **options)))
+
+
+def stored(make, masks=TRUTHS) -> Stored:
+    return {f"m{number}": make(mask) for number, mask in enumerate(masks)}
+
+
+# Each takes a truth, bool (h, w), and gives the bytes of a file from which the very same is to be read.
+EXACT = {
+    "0 and 1": lambda m: encoded(numbers(m, 0, 1, np.uint8)),
+    "0 and 255": lambda m: encoded(grey(m)),
+    "0 and 7": lambda m: encoded(numbers(m, 0, 7, np.uint8)),
+    "254 and 255": lambda m: encoded(numbers(m, 254, 255, np.uint8)),
+    "1 bit": lambda m: encoded(Image.fromarray(m)),
+    "1 bit TIFF": lambda m: encoded(Image.fromarray(m), "TIFF", compression="group4"),
+    "16 bits, 0 and 1": lambda m: encoded(numbers(m, 0, 1, np.uint16)),
+    "16 bits, 0 and 65535": lambda m: encoded(numbers(m, 0, 65535, np.uint16)),
+    "32 bits": lambda m: encoded(numbers(m, 0, 2**24 + 1, np.int32), "TIFF"),
+    "floats 0 and 1": lambda m: encoded(numbers(m, 0, 1, np.float32), "TIFF"),
+    "floats -1 and 1": lambda m: encoded(numbers(m, -1, 1, np.float32), "TIFF"),
+    "floats, small": lambda m: encoded(numbers(m, 0, 1 / 3, np.float32), "TIFF"),
+    "RGB grey": lambda m: encoded(grey(m).convert("RGB")),
+    "RGB 0 and 1": lambda m: encoded(numbers(m, 0, 1, np.uint8).convert("RGB")),
+    "RGBA opaque": lambda m: encoded(grey(m).convert("RGBA")),
+    "LA opaque": lambda m: encoded(grey(m).convert("LA")),
+    "RGBA, black is transparent": lambda m: encoded(Image.merge("RGBA", [grey(m)] * 4)),
+    "grey, black is transparent": lambda m: encoded(grey(m), transparency=0),
+    "palette, black first": lambda m: encoded(palette(m, BLACK, WHITE)),
+    "palette, white first": lambda m: encoded(palette(~m, WHITE, BLACK)),
+    "palette of nearly black and white": lambda m: encoded(palette(~m, (250, 252, 250), (4, 2, 3))),
+    "palette of labels": lambda m: encoded(palette(m, BLACK, (128, 0, 0))),
+    "palette, empty": lambda m: encoded(palette(m)),
+    "palette, black last": lambda m: encoded(palette(~m, RED, BLACK)),
+    "GIF of grey": lambda m: encoded(grey(m), "GIF"),
+    "GIF of RGB": lambda m: encoded(grey(m).convert("RGB"), "GIF"),
+    "GIF of a white palette": lambda m: encoded(palette(~m, WHITE, BLACK), "GIF"),
+    "colours": lambda m: encoded(colours(m, BLACK, RED)),
+    "dark blue on black": lambda m: encoded(colours(m, BLACK, BLUE)),
+    "lossless WebP": lambda m: encoded(grey(m), "WEBP", lossless=True),
+    "BMP": lambda m: encoded(grey(m), "BMP"),
+    "PGM": lambda m: encoded(grey(m), "PPM"),
+}
+
+
+# ... from which nearly the same is to be read.
+SOFT = {
+    "resampled": lambda m: encoded(resampled(m)),
+    "resampled, RGB": lambda m: encoded(resampled(m).convert("RGB")),
+    "resampled, floats": lambda m: encoded(Image.fromarray(np.asarray(resampled(m), np.float32) / 255), "TIFF"),
+    "resampled, 16 bits": lambda m: encoded(Image.fromarray(np.asarray(resampled(m), np.uint16) * 257)),
+    "resampled GIF of grey": lambda m: encoded(resampled(m), "GIF"),
+    "resampled GIF of RGB": lambda m: encoded(resampled(m).convert("RGB"), "GIF"),
+    "resampled palette": lambda m: encoded(resampled(m).convert("P")),
+    "JPEG": lambda m: encoded(grey(m), "JPEG", quality=85),
+    "poor JPEG": lambda m: encoded(grey(m), "JPEG", quality=30),
+    "colour JPEG": lambda m: encoded(grey(m).convert("RGB"), "JPEG"),
+    "JPEG saved as PNG": lambda m: encoded(again(grey(m), "JPEG", quality=85)),
+    "lossy WebP": lambda m: encoded(grey(m), "WEBP", quality=60),
+    "nearly white": lambda m: encoded(np.where(m, 254 + truth(9), 0).astype(np.uint8)),
+    "a little blurred": lambda m: encoded(grey(m).filter(ImageFilter.GaussianBlur(0.7))),
+}

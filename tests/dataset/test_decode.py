@@ -15,7 +15,7 @@ from PIL import Image
 
 from segkit.dataset import decode as decoding
 from segkit.dataset.catalog import Sample
-from segkit.dataset.decode import FORMATS, MAX_SCANS, UnusableFile, decode
+from segkit.dataset.decode import FORMATS, MAX_SCANS, UnusableFile, count_pages, decode
 from segkit.dataset.pictures import Reading, Trimaps, read_pair
 from tests.tiny import many
 
@@ -128,6 +128,21 @@ def test_a_decompression_bomb_is_refused_by_what_it_claims(tmp_path, monkeypatch
     (tmp_path / "x").write_bytes(content)
     monkeypatch.setattr(decoding.Image.Image, "load", lambda image: pytest.fail("decoded"))
     assert reason(tmp_path / "x") == "more than 67,108,864 pixels"
+
+
+def test_a_second_frame_that_enlarges_the_image_beyond_the_limit_is_refused(tmp_path):
+    whole = encoded(PICTURE, "GIF", save_all=True, append_images=[PICTURE.rotate(180)])
+    second = whole.rindex(b"\x21\xf9\x04") + 8  # behind the settings of the last frame: 2C, left, top, width, height
+    assert whole[second : second + 1] == b"\x2c"
+    for left, reason in ((0, None), (8000, "more than 67,108,864 pixels")):
+        corner = struct.pack("<HH", left, left + left // 8)
+        (tmp_path / "x").write_bytes(whole[: second + 1] + corner + whole[second + 5 :])
+        if reason:
+            with pytest.raises(UnusableFile, match=reason):
+                count_pages(tmp_path / "x")
+            assert decode(tmp_path / "x").size == (16, 12)  # the first frame is as it should be
+        else:
+            assert count_pages(tmp_path / "x") == 2
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])

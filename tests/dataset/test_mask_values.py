@@ -1,10 +1,12 @@
 """What one mask file holds, whatever its mode, and what makes it ambiguous on its own."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.dataset.decode import UnusableFile, decode
+from segkit.dataset.decode import UnusableFile, decode, opened
 from segkit.dataset.mask_values import examine, is_lossy
 from tests.dataset.own import disc
 
@@ -100,3 +102,27 @@ def test_a_mask_of_one_pixel_and_one_of_one_row_have_values(tmp_path):
         values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
         Image.fromarray(values).save(tmp_path / "m.png")
         assert examine(decode(tmp_path / "m.png").image, lossy=False).distinct == values.size
+
+
+@pytest.mark.parametrize(("distance", "far"), [(1, 0), (2, 0), (3, 1)])
+def test_near_is_within_two_pixels_in_each_direction(distance, far):
+    for dy, dx in product((-distance, 0, distance), repeat=2):
+        if (dy, dx) != (0, 0):
+            values = np.zeros((9, 9), np.uint8)
+            values[4, 4], values[4 + dy, 4 + dx] = 128, 255
+            assert examine(Image.fromarray(values), lossy=False).far * 81 == pytest.approx(far)
+
+
+def test_of_a_webp_file_with_much_behind_it_only_the_head_is_read(tmp_path, monkeypatch):
+    """A file may claim any size; what says that it is lossless comes before the pixels."""
+    Image.fromarray(disc(0)).convert("RGB").save(tmp_path / "m", "WEBP", lossless=True)
+    monkeypatch.setattr("segkit.dataset.mask_values.WEBP_HEAD", 64)
+    with open(tmp_path / "m", "ab") as file:
+        file.write(b"VP8L" * 99)
+    with opened(tmp_path / "m") as image:
+        assert not is_lossy(image)
+    Image.fromarray(disc(0)).convert("RGB").save(tmp_path / "m", "WEBP", quality=50)
+    with open(tmp_path / "m", "ab") as file:
+        file.write(bytes(64) + b"VP8L")
+    with opened(tmp_path / "m") as image:
+        assert is_lossy(image)

@@ -1,6 +1,5 @@
 """What the values of a set's masks mean: right, or refused with advice that leads to right masks."""
 
-import io
 import re
 
 import numpy as np
@@ -8,98 +7,31 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from segkit.base.errors import InputError
 from segkit.dataset.decode import UnusableFile
 from segkit.dataset.mask_values import Found
 from segkit.dataset.meaning import decide
-from tests.dataset.masks import Stored, encoded, grey, palette, read, refusal, settings, truth
+from tests.dataset.masks import (
+    BLACK,
+    BLUE,
+    EXACT,
+    RED,
+    TRUTHS,
+    WHITE,
+    YELLOW,
+    colours,
+    encoded,
+    grey,
+    palette,
+    read,
+    refusal,
+    settings,
+    stored,
+    truth,
+)
 from tests.tiny import few, many
-
-BLACK, WHITE, RED, BLUE, YELLOW = (0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 0, 128), (253, 231, 37)
-TRUTHS = [truth(number) for number in range(4)]
-
-
-def numbers(mask: np.ndarray, low: float, high: float, dtype: type) -> Image.Image:
-    return Image.fromarray(np.where(mask, high, low).astype(dtype))
-
-
-def colours(mask: np.ndarray, dark: tuple[int, int, int], light: tuple[int, int, int]) -> Image.Image:
-    return Image.fromarray(np.where(mask[..., None], light, dark).astype(np.uint8))
-
-
-def resampled(mask: np.ndarray, **changes) -> Image.Image:
-    """Soft edges, as an editor makes them."""
-    large = np.kron(mask, np.ones((4, 4), bool))
-    return grey(large).resize(mask.shape[::-1], Image.Resampling.LANCZOS, **changes)
-
-
-def again(image: Image.Image, image_format: str, **options) -> Image.Image:
-    """What is left after another format."""
-    return Image.open(io.BytesIO(encoded(image, image_format, **options)))
-
-
-def stored(make, masks=TRUTHS) -> Stored:
-    return {f"m{number}": make(mask) for number, mask in enumerate(masks)}
-
-
-# Each takes a truth, bool (h, w), and gives the bytes of a file from which the very same is to be read.
-EXACT = {
-    "0 and 1": lambda m: encoded(numbers(m, 0, 1, np.uint8)),
-    "0 and 255": lambda m: encoded(grey(m)),
-    "0 and 7": lambda m: encoded(numbers(m, 0, 7, np.uint8)),
-    "254 and 255": lambda m: encoded(numbers(m, 254, 255, np.uint8)),
-    "1 bit": lambda m: encoded(Image.fromarray(m)),
-    "1 bit TIFF": lambda m: encoded(Image.fromarray(m), "TIFF", compression="group4"),
-    "16 bits, 0 and 1": lambda m: encoded(numbers(m, 0, 1, np.uint16)),
-    "16 bits, 0 and 65535": lambda m: encoded(numbers(m, 0, 65535, np.uint16)),
-    "32 bits": lambda m: encoded(numbers(m, 0, 2**24 + 1, np.int32), "TIFF"),
-    "floats 0 and 1": lambda m: encoded(numbers(m, 0, 1, np.float32), "TIFF"),
-    "floats -1 and 1": lambda m: encoded(numbers(m, -1, 1, np.float32), "TIFF"),
-    "floats, small": lambda m: encoded(numbers(m, 0, 1 / 3, np.float32), "TIFF"),
-    "RGB grey": lambda m: encoded(grey(m).convert("RGB")),
-    "RGB 0 and 1": lambda m: encoded(numbers(m, 0, 1, np.uint8).convert("RGB")),
-    "RGBA opaque": lambda m: encoded(grey(m).convert("RGBA")),
-    "LA opaque": lambda m: encoded(grey(m).convert("LA")),
-    "RGBA, black is transparent": lambda m: encoded(Image.merge("RGBA", [grey(m)] * 4)),
-    "grey, black is transparent": lambda m: encoded(grey(m), transparency=0),
-    "palette, black first": lambda m: encoded(palette(m, BLACK, WHITE)),
-    "palette, white first": lambda m: encoded(palette(~m, WHITE, BLACK)),
-    "palette of nearly black and white": lambda m: encoded(palette(~m, (250, 252, 250), (4, 2, 3))),
-    "palette of labels": lambda m: encoded(palette(m, BLACK, (128, 0, 0))),
-    "palette, empty": lambda m: encoded(palette(m)),
-    "palette, black last": lambda m: encoded(palette(~m, RED, BLACK)),
-    "GIF of grey": lambda m: encoded(grey(m), "GIF"),
-    "GIF of RGB": lambda m: encoded(grey(m).convert("RGB"), "GIF"),
-    "GIF of a white palette": lambda m: encoded(palette(~m, WHITE, BLACK), "GIF"),
-    "colours": lambda m: encoded(colours(m, BLACK, RED)),
-    "dark blue on black": lambda m: encoded(colours(m, BLACK, BLUE)),
-    "lossless WebP": lambda m: encoded(grey(m), "WEBP", lossless=True),
-    "BMP": lambda m: encoded(grey(m), "BMP"),
-    "PGM": lambda m: encoded(grey(m), "PPM"),
-}
-# ... from which nearly the same is to be read.
-SOFT = {
-    "resampled": lambda m: encoded(resampled(m)),
-    "resampled, RGB": lambda m: encoded(resampled(m).convert("RGB")),
-    "resampled, floats": lambda m: encoded(Image.fromarray(np.asarray(resampled(m), np.float32) / 255), "TIFF"),
-    "resampled, 16 bits": lambda m: encoded(Image.fromarray(np.asarray(resampled(m), np.uint16) * 257)),
-    "resampled GIF of grey": lambda m: encoded(resampled(m), "GIF"),
-    "resampled GIF of RGB": lambda m: encoded(resampled(m).convert("RGB"), "GIF"),
-    "resampled palette": lambda m: encoded(resampled(m).convert("P")),
-    "JPEG": lambda m: encoded(grey(m), "JPEG", quality=85),
-    "poor JPEG": lambda m: encoded(grey(m), "JPEG", quality=30),
-    "colour JPEG": lambda m: encoded(grey(m).convert("RGB"), "JPEG"),
-    "JPEG saved as PNG": lambda m: encoded(again(grey(m), "JPEG", quality=85)),
-    "lossy WebP": lambda m: encoded(grey(m), "WEBP", quality=60),
-    "nearly white": lambda m: encoded(np.where(m, 254 + truth(9), 0).astype(np.uint8)),
-    "a little blurred": lambda m: encoded(grey(m).filter(ImageFilter.GaussianBlur(0.7))),
-}
-
-
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    return 2 * (one & other).sum() / (one.sum() + other.sum())
 
 
 @pytest.mark.parametrize("kind", EXACT)
@@ -114,35 +46,6 @@ def test_any_truth_comes_back_from_any_storage(tmp_path_factory, kind, seed, hei
     masks = list(np.random.default_rng(seed).random((count, height, width)) < 0.5)
     _, found = read(tmp_path_factory.getbasetemp(), stored(EXACT[kind], masks))
     assert all(np.array_equal(mask, true) for mask, true in zip(found, masks, strict=True))
-
-
-@pytest.mark.parametrize("kind", SOFT)
-def test_soft_edges_are_cut_at_half_of_the_maximum(tmp_path, kind):
-    meaning, masks = read(tmp_path, stored(SOFT[kind]))
-    assert re.search(r"values, cut at |254 and 255, cut at ", meaning.words), meaning
-    assert min(map(dice, [mask == 1 for mask in masks], TRUTHS)) > 0.97
-    assert all(set(np.unique(mask)) == {0, 1} for mask in masks)
-
-
-@pytest.mark.parametrize("kind", [*SOFT, "0 and 255"])
-def test_reversed_masks_are_right_with_the_value_of_foreground(tmp_path, kind):
-    files = stored((SOFT | EXACT)[kind], [~true for true in TRUTHS])
-    _, masks = read(tmp_path, files, foreground=(0,))
-    assert min(map(dice, [mask == 1 for mask in masks], TRUTHS)) > 0.95
-
-
-@pytest.mark.parametrize("kind", ["0 and 255", "palette, white first", "JPEG", "resampled", "palette of labels"])
-def test_masks_without_an_object_fit_in(tmp_path, kind):
-    files = stored((EXACT | SOFT)[kind], [*TRUTHS, np.zeros_like(TRUTHS[0])])
-    *_, empty = read(tmp_path, files)[1]
-    assert not empty.any()
-
-
-@pytest.mark.parametrize("radius", [4, 8])
-def test_what_is_blurred_beyond_use_is_refused(tmp_path, radius):
-    files = stored(lambda m: encoded(grey(m).filter(ImageFilter.GaussianBlur(radius))))
-    said = refusal(tmp_path, files)
-    assert "% of the pixels between dark and bright, so they are not black and white with soft edges" in said
 
 
 def void(mask: np.ndarray) -> np.ndarray:
@@ -201,20 +104,6 @@ def test_several_labels_are_refused_by_value_and_name(tmp_path):
     assert np.array_equal(read(tmp_path, files, foreground="nonzero", ignore=(2,))[1][0], ignored)
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [[0, 10, 20, 30, 200], [0, 1, 2, 3, 4, 100], [0, 50, 100, 150, 200, 250], [0, 1, 2, 255], [*range(21), 255]],
-    ids=str,
-)
-def test_labels_of_any_size_are_not_soft_edges(tmp_path, labels):
-    """255 beside small labels, as in PASCAL VOC, was foreground, and all labels were background."""
-    stripes = np.tile(np.repeat(np.uint8(labels), 4), (8, 1))
-    files = {name: encoded(stripes) for name in ("a", "b")}
-    assert "which does not tell what is foreground" in refusal(tmp_path, files)
-    lit = np.where((stripes == 255) & (labels[1] == 1), 255, stripes > 0)
-    assert np.array_equal(read(tmp_path, files, foreground="nonzero")[1][0], lit)
-
-
 def test_a_list_must_fit_the_masks(tmp_path):
     files = {f"m{number}": encoded(labels) for number, labels in enumerate(LABELS)}
     for key in ("foreground", "ignore"):
@@ -243,25 +132,6 @@ def test_0_and_1_in_some_masks_and_0_and_255_in_others(tmp_path):
         assert all(np.array_equal(mask, TRUTHS[0]) for mask in read(tmp_path, files, foreground=told)[1])
 
 
-def test_a_mask_of_another_convention_among_soft_ones_is_named(tmp_path):
-    files = stored(SOFT["resampled"]) | {"odd": EXACT["0 and 1"](TRUTHS[0]), "full": EXACT["0 and 1"](TRUTHS[0] | True)}
-    said = refusal(tmp_path, files)
-    assert "2 of 6 are unlike the rest, grey or much darker (odd, full); draw them again in black and white" in said
-
-
-def photograph(number: int) -> np.ndarray:
-    small = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(small).resize((48, 40), Image.Resampling.BICUBIC))
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L"])
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
-def test_masks_that_are_photographs_are_refused_as_such(tmp_path, mode, image_format):
-    files = {f"m{n}": encoded(Image.fromarray(photograph(n)).convert(mode), image_format) for n in range(3)}
-    said = refusal(tmp_path, files)
-    assert "photographs" in said and "data.folder.images and data.folder.masks are swapped" in said
-
-
 @pytest.mark.parametrize("count", [9, 3000])
 def test_instance_ids_are_foreground_if_told_so(tmp_path, count):
     dtype = np.uint8 if count < 256 else np.uint16
@@ -271,26 +141,6 @@ def test_instance_ids_are_foreground_if_told_so(tmp_path, count):
     }
     assert "to nonzero if every value but 0 is" in refusal(tmp_path, files)
     assert all(map(np.array_equal, read(tmp_path, files, foreground="nonzero")[1], TRUTHS))
-
-
-def cells(number: int, side: int, size: int = 120) -> np.ndarray:
-    """Small squares, each with a number of its own, from 1 on."""
-    ids = np.zeros((size, size), np.uint8)
-    places = [(y, x) for y in range(2, size - side, 3 * side) for x in range(2, size - side, 3 * side)]
-    order = np.random.default_rng(number).permutation(len(places))[: 250 - number]
-    for label, place in enumerate(order, 1):
-        y, x = places[place]
-        ids[y : y + side, x : x + side] = label
-    return ids
-
-
-@pytest.mark.parametrize("side", [2, 3, 5])
-def test_small_objects_with_a_number_each_are_not_soft_edges(tmp_path, side):
-    """Half of them would be lost with a cut at half of the maximum."""
-    ids = [cells(number, side) for number in range(3)]
-    files = {f"m{number}": encoded(each) for number, each in enumerate(ids)}
-    assert "to nonzero if every value but 0 is" in refusal(tmp_path, files)
-    assert np.array_equal(read(tmp_path, files, foreground="nonzero")[1][0], ids[0] > 0)
 
 
 def test_two_colours_of_which_none_is_black_are_asked_about(tmp_path):
@@ -374,22 +224,6 @@ def test_the_transparent_entry_of_a_palette_must_be_black(tmp_path, image_format
         read(tmp_path, files)
     _, (mask,) = read(tmp_path, {"m": encoded(palette(TRUTHS[0], BLACK, WHITE), image_format, transparency=0)})
     assert np.array_equal(mask, TRUTHS[0])
-
-
-@pytest.mark.parametrize("quality", [30, 60, 85, 95])
-@pytest.mark.parametrize("value", [1, 2])
-def test_small_labels_as_jpeg_are_refused(tmp_path, value, quality):
-    """Of 0 and 1, or 0 and 3, the outlines are lost."""
-    masks = [truth(number, 200, 240) for number in range(3)]
-    said = refusal(tmp_path, stored(lambda m: encoded(numbers(m, 0, value, np.uint8), "JPEG", quality=quality), masks))
-    assert "make them again from their source, and save them as PNG" in said or "masks hold 0, so nothing" in said
-
-
-def test_labels_as_jpeg_cannot_be_told_either(tmp_path):
-    files = {f"m{n}": encoded(labels * 80, "JPEG") for n, labels in enumerate(LABELS)}
-    for told in ("auto", "nonzero", (240,)):
-        said = refusal(tmp_path, files, foreground=told)
-        assert "save them as PNG" in said or "set it to nonzero" in said, said
 
 
 @pytest.mark.parametrize(("value", "said"), [(0, "0"), (255, "255"), (1, "1")])

@@ -5,12 +5,19 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from segkit.base.errors import InputError, counted
 from segkit.base.packed import open_split
+from segkit.dataset.catalog import Sample
 from segkit.dataset.findings import describe, remarks
+from segkit.dataset.meaning import Meaning
+from segkit.dataset.packing import pack_sample
+from segkit.dataset.pictures import Reading
 from tests.dataset.own import SPLITS, OwnSet, disc, scene
+from tests.tiny import few, options
 
 TRUTHS = [disc(number) for number in range(10)]
 
@@ -144,6 +151,37 @@ def test_the_best_possible_dice_is_that_of_the_packed_mask_scaled_back(tmp_path,
     assert best["mean"] == pytest.approx(np.mean(list(found.values())), abs=0.01)
     assert best["worst"] == pytest.approx(min(found.values()), abs=0.01)
     assert best["worst_name"] == min(found, key=found.get)
+
+
+def bilinear(small: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """``small`` enlarged to ``shape``: each pixel's centre is looked up between its neighbours."""
+    for axis, side in enumerate(shape):
+        old = small.shape[axis]
+        place = np.clip((np.arange(side) + 0.5) * old / side - 0.5, 0, old - 1)
+        low = np.floor(place).astype(int)
+        share = (place - low).reshape((-1, 1) if axis == 0 else (1, -1))
+        high = np.minimum(low + 1, old - 1)
+        small = np.take(small, low, axis) * (1 - share) + np.take(small, high, axis) * share
+    return small
+
+
+@few
+@given(st.integers(0, 1000), st.tuples(st.integers(17, 80), st.integers(17, 80)), st.sampled_from(["stretch", "fit"]))
+def test_the_best_possible_dice_leaves_ignored_pixels_out(tmp_path_factory, seed, shape, resize):
+    folder = tmp_path_factory.getbasetemp()
+    mask = np.kron(np.random.default_rng(seed).choice(np.uint8([0, 1, 255]), (20, 20)), np.ones((4, 4), np.uint8))
+    mask = np.ascontiguousarray(mask[: shape[0], : shape[1]])
+    mask[0, 0] = 1
+    scene(mask == 1, seed).save(folder / "image", "PNG")
+    Image.fromarray(mask).save(folder / "mask", "PNG")
+    sample = Sample("x", "train", "", folder / "image", (folder / "mask",), trimap=False)
+    reading = Reading(Meaning("grey", "", (1,), (255,)))
+    result = pack_sample(sample, reading, options((16, 16), resize=resize, on_empty="keep"))
+    (box,) = result.windows
+    row = np.frombuffer(result.masks, np.uint8).reshape(16, 16)[: box.content_height, : box.content_width]
+    predicted = (bilinear((row == 1).astype(float), mask.shape) >= 0.5) & (mask != 255)
+    overlap, total = (predicted & (mask == 1)).sum(), predicted.sum() + (mask == 1).sum()
+    assert result.best == pytest.approx(2 * overlap / total, abs=0.02)
 
 
 def test_without_resizing_nothing_is_lost(tmp_path):

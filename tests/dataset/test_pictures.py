@@ -266,3 +266,47 @@ def test_an_orientation_that_is_none_turns_nothing(tmp_path):
     Image.new("L", (48, 64), 1).save(tmp_path / "m.png")
     with pytest.raises(UnusableFile, match="the mask is 48x64, the image 64x48"):
         pair(tmp_path / "x.jpg", tmp_path / "m.png")
+
+
+OWN = Meaning("grey", "", (1,), (255,))
+
+
+def test_several_masks_are_united(tmp_path):
+    """Foreground in one of them is foreground, else ignored in one of them is ignored."""
+    coloured(9, 8).save(tmp_path / "x", "PNG")
+    values = np.array(np.meshgrid([0, 1, 255], [0, 1, 255], [0, 1, 255]), np.uint8).reshape(3, 27)
+    for number, each in enumerate(values):
+        Image.fromarray(np.resize(each, (8, 9))).save(tmp_path / f"m{number}", "PNG")
+    _, united = pair(tmp_path / "x", *(tmp_path / f"m{number}" for number in range(3)), meaning=OWN)
+    expected = [1 if 1 in each else max(each) for each in values.T.tolist()]
+    assert united.ravel()[:27].tolist() == expected
+
+
+def test_of_several_masks_each_must_fit(tmp_path):
+    upright, stored = write_turned(tmp_path, 6)
+    for name, size in (("upright", upright), ("stored", stored), ("other", upright[1:])):
+        Image.new("L", size.shape[1::-1], 1).save(tmp_path / name, "PNG")
+    files = {name: tmp_path / name for name in ("upright", "stored", "other")}
+    assert "the mask is 12x7, the image 12x8" in reason(
+        tmp_path / "x.jpg", files["upright"], files["other"], meaning=OWN
+    )
+    said = reason(tmp_path / "x.jpg", files["upright"], files["stored"], meaning=OWN)
+    assert said == "some of its masks are drawn on the rotated image, others on the stored one"
+    assert "mask: no such file" in reason(tmp_path / "x.jpg", files["upright"], tmp_path / "gone", meaning=OWN)
+
+
+@pytest.mark.parametrize(
+    ("image_format", "options"), [("TIFF", {}), ("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True})]
+)
+def test_a_page_of_image_and_mask_is_read_or_named(tmp_path, image_format, options):
+    pages = [coloured().point(lambda value, shift=shift: value // 2 + shift) for shift in (0, 40, 80)]
+    masks = [Image.new("RGB", (12, 8), "white" if page == 1 else "black") for page in range(3)]
+    masks[1].putpixel((0, 0), 0)
+    for name, frames in (("x", pages), ("m", masks[:2])):
+        frames[0].save(tmp_path / name, image_format, save_all=True, append_images=frames[1:], **options)
+    meaning = Meaning("grey", "", (255,))
+    image, mask = pair(tmp_path / "x", tmp_path / "m", meaning=meaning, page=1)
+    assert np.abs(np.asarray(image).astype(int) - np.asarray(pages[1])).mean() < 12  # the palette of a GIF
+    assert mask.sum() == 12 * 8 - 1 and not mask[0, 0]
+    assert reason(tmp_path / "x", tmp_path / "m", meaning=meaning, page=2) == "mask: no page 3"
+    assert reason(tmp_path / "x", tmp_path / "m", meaning=meaning, page=3) == "image: no page 4"

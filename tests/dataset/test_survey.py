@@ -121,6 +121,52 @@ def test_a_page_that_the_mask_lacks_is_named(tmp_path):
         own.pack(tmp_path / "out", folder={"pages": "all"})
 
 
+def two_pages(folder, images: list[np.ndarray], masks: list[np.ndarray]) -> OwnSet:
+    """Samples of one page, and one of two."""
+    own = OwnSet(folder, TRUTHS)
+    for kind, (first, second) in (("images", images), ("masks0", masks)):
+        pages = {"save_all": True, "append_images": [Image.fromarray(second)]}
+        Image.fromarray(first).save(folder / kind / "s2", "TIFF", **pages)
+    return own
+
+
+def test_the_values_of_every_page_are_looked_at(tmp_path):
+    grey = disc(1) * np.uint8(200)
+    own = two_pages(tmp_path, [grey, grey], [disc(2) * np.uint8(255), disc(2) * np.uint8(1)])
+    own.survey()
+    with pytest.raises(InputError, match=r"0 and 255 \(.*\), 1 holds 0 and 1 \(s2#2\)"):
+        own.survey(pages="all")
+
+
+def test_the_brightness_of_every_page_is_looked_at(tmp_path):
+    dark = np.arange(24 * 30, dtype=np.uint16).reshape(24, 30)
+    own = two_pages(tmp_path, [dark, dark + np.uint16(3000)], [disc(2) * np.uint8(255)] * 2)
+    assert own.survey().reading.scale[1] < 720
+    assert own.survey(pages="all").reading.scale[1] > 3700
+
+
+def test_pages_stay_in_the_group_of_their_patient(tmp_path):
+    own = stacks(tmp_path)
+    for entry in own.entries:
+        entry["group"] = f"p{entry['split']}"
+    own.add("s9", "test", Image.fromarray(disc(1) * np.uint8(200)), Image.fromarray(disc(1) * np.uint8(1)), group="p9")
+    assert {(s.group, s.split) for s in own.survey(pages="all").samples} == {
+        ("ptrain", "train"),
+        ("pvalid", "valid"),
+        ("ptest", "test"),
+        ("p9", "test"),
+    }
+
+
+def test_memory_that_runs_out_while_looking_is_left_to_packing(tmp_path, monkeypatch):
+    def fail(*args):
+        raise MemoryError
+
+    monkeypatch.setattr("segkit.dataset.survey.examine", fail)
+    with pytest.raises(InputError, match=r"none of the masks of 5 images can be read: s0 \(memory ran out\)"):
+        OwnSet(tmp_path, TRUTHS).survey()
+
+
 def test_masks_of_which_none_can_be_read_are_refused(tmp_path):
     own = OwnSet(tmp_path, TRUTHS)
     for path in (tmp_path / "masks0").iterdir():
