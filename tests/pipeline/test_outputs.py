@@ -16,7 +16,7 @@ from tests.pipeline.import_graph import ROOT
 from tests.pipeline.workspace import Workspace, checkpoint_metadata
 
 SHARES = ("dice", "dice_global", "iou", "iou_global", "precision", "recall")
-SHARES += ("pixel_accuracy", "pixel_accuracy_batch")
+SHARES += ("pixel_accuracy", "pixel_accuracy_batch", "dice_of_nothing", "dice_of_everything")
 CURVES = ["epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr"]
 PER_IMAGE = ["split", "name", "group", "dice", "iou", "tp", "fp", "fn", "tn"]
 TRAINING = {"epochs", "best_epoch", "best_valid_loss", "best_valid_dice", "stopped_early", "parameters"}
@@ -47,7 +47,8 @@ def test_packed_split_has_the_documented_arrays(reproduced: Workspace, split: st
 
 def test_samples_csv_names_every_row_of_every_split(reproduced: Workspace):
     samples = rows(reproduced.root / "data/processed/samples.csv")
-    assert list(samples[0]) == ["split", "row", "name", "group", "width", "height"]
+    assert list(samples[0])[:6] == ["split", "row", "name", "group", "width", "height"]
+    assert list(samples[0])[6:] == ["top", "left", "bottom", "right", "content_height", "content_width"]
     assert len({sample["name"] for sample in samples}) == len(samples) == 30
     for split in SPLITS:
         count = len(np.load(reproduced.root / "data/processed" / split / "images.npy"))
