@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from segkit.base.command import run_command
+from segkit.base.errors import InputError
 from segkit.base.params import MODEL_NAMES
 
 SHEET = "where to draw masks on their images, the most suspicious first; default: runs/contact_sheet.png"
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(work=_bench)
     command = commands.add_parser("validate", help="check images and masks before training: a dry run in seconds")
     command.add_argument("--images", metavar="DIR", help="a folder of images; default: the source in params.yaml")
-    command.add_argument("--masks", metavar="DIR", help="its masks; default: data.folder.masks")
+    command.add_argument("--masks", metavar="DIR", help="its masks; needed with --images")
     command.add_argument("--sheet", type=_file, metavar="FILE", help=SHEET)
     command.add_argument("--json", type=_file, metavar="FILE", help="also write everything to this file")
     command.set_defaults(work=_validate)
@@ -70,6 +71,8 @@ def _bench(options: argparse.Namespace) -> None:
 def _validate(options: argparse.Namespace) -> None:
     from segkit.base import params
 
+    if bool(options.images) != bool(options.masks):
+        raise InputError("--images and --masks belong together; give both, or none for the source in params.yaml")
     configuration = params.load()
     folders = {key: str(Path(path).absolute()) for key in ("images", "masks") if (path := getattr(options, key))}
     if folders:

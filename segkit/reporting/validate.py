@@ -65,7 +65,10 @@ def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
     samples = _samples(params, report)
     look = survey(samples, params.preprocess, params.data.folder, workers)
     report |= look.summary()
-    _print("values", "; ".join(look.notes) or "trimaps: 1 is foreground, 2 background, 3 border")
+    first, *more = look.notes or ["trimaps: 1 is foreground, 2 background, 3 border"]
+    _print("values", first)
+    for note in more:
+        _print("", note)
     findings = Findings(params.preprocess)
     for result in pack(look.samples, look.reading, params.preprocess, workers):
         findings.add(result)
@@ -84,8 +87,8 @@ def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
     suspects = _suspects(findings)
     if drawn := write_contact_sheet(sheet, look.samples, suspects, look.reading):
         report["sheet"] = str(sheet)
-        first = f", {min(len(suspects), drawn)} suspicious ones first" if suspects else ""
-        _print("look at", f"{sheet}: {drawn} masks drawn on their images{first}")
+        order = f", {min(len(suspects), drawn)} suspicious ones first" if suspects else ""
+        _print("look at", f"{sheet}: {drawn} masks drawn on their images{order}")
     findings.refuse()
 
 
@@ -131,7 +134,7 @@ def _sizes_and_shares(results: Sequence[Packed]) -> dict[str, Any]:
     _print("sizes", words)
     counts, _ = np.histogram([result.share for result in results], SHARES)
     mean = sum(result.share for result in results) / len(results)
-    _print("foreground", f"{mean:.1%} of the pixels; images by their share of foreground:")
+    _print("foreground", f"{mean:.1%} of an image on average; images by their share of foreground:")
     for low, high, count in zip(SHARES, SHARES[1:], counts.tolist(), strict=False):
         if count:
             bar = "█" * max(1, round(BAR * count / counts.max()))

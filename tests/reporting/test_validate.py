@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from segkit.base.errors import InputError
+from segkit.cli import main
 from segkit.reporting.validate import validate
 from tests.tiny import small_params
 
@@ -68,3 +69,8 @@ def test_it_refuses_the_folders_that_download_refuses(check, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="is in data/raw, where the pipeline writes"):
         check(folder=tmp_path / "data" / "raw" / "mine")
+
+
+def test_one_folder_without_the_other_is_refused(capsys):
+    assert main(["validate", "--images", "somewhere"]) == 2
+    assert "--images and --masks belong together" in capsys.readouterr().err
