@@ -1,5 +1,7 @@
 """The one exception that means "the input is at fault, not the program"."""
 
+from collections.abc import Sequence
+
 
 class InputError(Exception):
     """Bad input, parameters or files.
@@ -21,6 +23,11 @@ def brief(text: object, limit: int = 100) -> str:
     """A quotation for messages: one printable line of at most ``limit`` characters."""
     line = one_line(text)
     return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def few(texts: Sequence[str], limit: int = 60) -> str:
+    """The first three, each in at most ``limit`` characters."""
+    return ", ".join(brief(text, limit) for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
 
 
 def counted(number: int, noun: str) -> str:

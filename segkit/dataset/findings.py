@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from segkit.base.errors import InputError, brief, counted
+from segkit.base.errors import InputError, brief, counted, few
 from segkit.base.files import atomic_write
 from segkit.base.params import Preprocess
 from segkit.base.workspace import main_checkout
 from segkit.dataset.catalog import SPLITS, Sample
 from segkit.dataset.packing import Packed
 
-NAMED = 3  # examples of each finding in a stage's line
 LISTED = 20  # unusable samples in an error message
 INSTEAD = {"on_bad": "skip", "on_empty": "skip or keep", "on_duplicate": "skip or report"}
 LARGER = "raise preprocess.size or set preprocess.resize to tile"
@@ -49,8 +48,8 @@ class Findings:
             self._refuse_suspects()
         for name, kept in self.kept.items():
             if not kept:
-                reasons = {result.sample.name: result.fault for result in left_out if result.sample.split == name}
-                raise InputError(f"no usable sample is left in the {name} set: {dict(list(reasons.items())[:5])}")
+                reasons = [f"{r.sample.name} ({r.fault})" for r in left_out if r.sample.split == name]
+                raise InputError(f"no usable sample is left in the {name} set: {few(reasons, 200)}; add or fix some")
             if not any(result.counted for result in kept):
                 trimaps = kept[0].sample.trimap
                 fix = "set preprocess.border to foreground" if trimaps else "ignore fewer values of the masks"
@@ -61,13 +60,13 @@ class Findings:
         if names := self.framed():
             raise InputError(
                 f"{len(names):,} of {total:,} masks have foreground all along the edge of the image and little "
-                f"behind it ({_named(names)}), as a frame around a drawing: remove it, or set preprocess.on_suspect to "
+                f"behind it ({few(names)}), as a frame around a drawing: remove it, or set preprocess.on_suspect to "
                 "report if it is right"
             )
         if names := self.reversed():
             raise InputError(
                 f"{len(names):,} of {total:,} masks look reversed, with foreground along the edge of the image "
-                f"({_named(names)}): look at them with 'python -m segkit validate' and correct them, or set "
+                f"({few(names)}): look at them with 'python -m segkit validate' and correct them, or set "
                 "preprocess.on_suspect to report if they are right; if foreground and background are swapped in all "
                 "masks, set data.folder.foreground to the values of foreground ([0] for black on white)"
             )
@@ -201,7 +200,7 @@ def refuse(left_out: Sequence[Packed], total: int, options: Preprocess) -> None:
 
 def _vanished(names: Sequence[str], total: int, size: tuple[int, int]) -> str:
     lost = f"{len(names):,} of {total:,} masks lose all foreground at {size[1]}x{size[0]} px"
-    return f"{lost} ({_named(names)})"
+    return f"{lost} ({few(names)})"
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -255,9 +254,5 @@ def _count(name: str, split: dict[str, Any]) -> str:
 def _first(found: dict[str, str] | list) -> str:
     """The first few skipped samples (name to reason), names, or pairs (name, split, name, split)."""
     if isinstance(found, dict):
-        return _named([f"{name}: {reason}" for name, reason in found.items()])
-    return _named([item if isinstance(item, str) else "{} in {} = {} in {}".format(*item) for item in found])
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(brief(name) for name in names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+        return few([f"{name}: {reason}" for name, reason in found.items()], 200)
+    return few([item if isinstance(item, str) else "{} in {} = {} in {}".format(*item) for item in found], 200)

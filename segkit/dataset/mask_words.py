@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, few
 from segkit.dataset.mask_values import Found
 
 NAMED, MOST = 3, 8  # examples of names and of values
@@ -21,7 +21,7 @@ def refuse_ambiguous(said: str, held: Sequence[tuple[str, tuple[float, ...]]], u
         holders[values].append(name)
     groups = sorted(holders.items(), key=lambda item: (-len(item[1]), item[0]))
     shown = [
-        f"{len(names):,} {'hold' if len(names) > 1 else 'holds'} {listed(values, unit, most=5)} ({named(names)})"
+        f"{len(names):,} {'hold' if len(names) > 1 else 'holds'} {listed(values, unit, most=5)} ({few(names)})"
         for values, names in groups[:NAMED]
     ]
     more = [f"{len(groups) - NAMED:,} other combinations"] if len(groups) > NAMED else []
@@ -71,11 +71,6 @@ def listed(values: Sequence[float], unit: str, quote: bool = False, most: int = 
 def _shown(value: float) -> str:
     """A number in the fewest digits that give it back, as masks hold 32-bit floats."""
     return str(int(value)) if value == int(value) else str(np.float32(value))
-
-
-def named(names: Sequence[str]) -> str:
-    """The first few names."""
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
 
 
 def as_number(value: float | str) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, few
 from segkit.base.packed import IGNORED
 from segkit.base.params import Folder
 from segkit.dataset.mask_values import (
@@ -25,7 +25,7 @@ from segkit.dataset.mask_values import (
     palette_colours,
     refuse_wide_colours,
 )
-from segkit.dataset.mask_words import Masks, also, as_number, listed, named, refuse_ambiguous, say
+from segkit.dataset.mask_words import Masks, also, as_number, listed, refuse_ambiguous, say
 from segkit.dataset.soft_edges import SMALL, cut, ends, is_soft, soft_fault
 
 BLACK = 64  # a colour whose channels are all below this is black
@@ -227,7 +227,7 @@ def _refuse_noise(masks: Masks, said: str) -> None:
     lossy = [name for name, found in masks if found.lossy and (found.distinct > 2 or 0 < found.high < SMALL)]
     if lossy:
         raise InputError(
-            f"data.folder.masks: {said}; {len(lossy):,} are JPEG or another lossy format ({named(lossy)}), whose "
+            f"data.folder.masks: {said}; {len(lossy):,} are JPEG or another lossy format ({few(lossy)}), whose "
             "compression changes values; make them again from their source, and save them as PNG"
         )
 

@@ -1,8 +1,8 @@
 """Masks in black and white with soft edges, as editors and lossy compression make them, or not."""
 
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, few
 from segkit.dataset.mask_values import Found
-from segkit.dataset.mask_words import Masks, named
+from segkit.dataset.mask_words import Masks
 
 SMALL = 64  # labels are below this
 NEARLY = 0.9  # of the maximum, as 254 is of 255
@@ -62,7 +62,7 @@ def cut(masks: Masks, said: str) -> float:
     if other := [name for name, found in masks if _is_other(found, low, high)]:
         raise InputError(
             f"data.folder.masks: {said}; {len(other):,} of {len(masks):,} are unlike the rest, grey or much darker "
-            f"({named(other)}); draw them again in black and white"
+            f"({few(other)}); draw them again in black and white"
         )
     return (low + high) / 2
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, few
 from segkit.base.params import Folder, Preprocess
 from segkit.base.prefetch import bounded_map
 from segkit.base.progress import bar
@@ -23,7 +23,6 @@ from segkit.dataset.pictures import Reading, Trimaps
 
 PERCENTILES = 0.1, 99.9  # of all images together; what is darker or brighter becomes black or white
 PIXELS = 2**22  # looked at for these, over all images
-NAMED = 3
 WIDE = ("I", "F")  # Pillow's modes of more than 8 bits begin so
 
 
@@ -99,8 +98,7 @@ def _about_pages(names: list[str], looked: list[_Looked]) -> Iterator[str]:
         ("only_masks_have_pages", "images have one page and masks of", "save each mask in one page"),
     ):
         if several := [name for name, result in zip(names, looked, strict=True) if getattr(result, key)]:
-            named = ", ".join(several[:NAMED]) + (", ..." if len(several) > NAMED else "")
-            yield f"{len(several):,} {subject} several pages ({named}), of which the first is used; {advice}"
+            yield f"{len(several):,} {subject} several pages ({few(several)}), of which the first is used; {advice}"
 
 
 def _look(sample: Sample, pixels: int) -> _Looked:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit.base.errors import InputError, brief, counted
+from segkit.base.errors import InputError, brief, counted, few
 from segkit.base.files import write_json
 from segkit.base.params import MODEL_NAMES, Params
 from segkit.base.workspace import cores, user_path
@@ -31,7 +31,6 @@ GOOD = 0.95  # a best possible Dice that needs no advice
 SHARES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)  # ends of the histogram's bins
 BAR = 30  # characters
 LABEL = 12
-NAMED = 3
 
 
 def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None:
@@ -116,8 +115,7 @@ def _samples(params: Params, report: dict[str, Any]) -> list[Sample]:
 
 
 def _split_line(kept: Sequence[Packed]) -> str:
-    names = [brief(result.sample.name, 40) for result in kept]
-    shown = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    shown = few([result.sample.name for result in kept], 40)
     windows = sum(len(result.windows) for result in kept)
     in_windows = f" in {windows:,} windows" if windows != len(kept) else ""
     return f"{counted(len(kept), 'image')}{in_windows}" + (f": {shown}" if shown else "")

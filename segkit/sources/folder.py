@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from segkit.base.errors import InputError, brief, counted
+from segkit.base.errors import InputError, brief, counted, few
 from segkit.base.files import write_json
 from segkit.base.names import name_fault
 from segkit.base.params import Folder
@@ -22,7 +22,7 @@ from segkit.base.workspace import user_path
 from segkit.sources.advice import no_pair
 from segkit.sources.matching import Files, Match, match
 from segkit.sources.patterns import ENDINGS, NAME, File
-from segkit.sources.splitting import aliases_of, assign, few, grouped_names, groups_of
+from segkit.sources.splitting import aliases_of, assign, grouped_names, groups_of
 
 # Of JPEG, PNG, GIF, BMP, TIFF and BigTIFF, WebP, PPM and its relatives.
 SIGNATURE = re.compile(

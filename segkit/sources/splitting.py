@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from segkit.base.errors import InputError, brief
+from segkit.base.errors import InputError, brief, few
 from segkit.base.params import FolderSplit
 
 LARGEST_LIST = 2**26  # bytes
@@ -231,8 +231,3 @@ def grouped_names(
             divided > 0
         )
     return notes[0] if notes else None
-
-
-def few(texts: Sequence[str]) -> str:
-    """The first three, for messages."""
-    return ", ".join(brief(text, 60) for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
