@@ -17,8 +17,8 @@ from segkit.base.errors import brief
 # Pillow opens forty more formats, some of which start another program (EPS) or have no limits.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 JPEG = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as phones write them
-# 8192 x 8192: 256 MiB as RGB and four times that while transparency is blended with white, per worker.
-MAX_PIXELS = 2**26
+# 11,585 x 11,585: 512 MiB as RGB, which Pillow keeps in four bytes a pixel, per worker.
+MAX_PIXELS = 2**27
 # Pillow refuses twice this number, also where the second frame of a GIF enlarges the image.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 # Each scan of a progressive JPEG passes over all pixels. There are ten or so; a small file can hold 100,000.

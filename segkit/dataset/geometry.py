@@ -57,16 +57,29 @@ def rows(
     ``image``: mode RGB, the whole image at any scale, if it is only one row, else at its own. ``mask``: ``uint8
     (h, w)`` of 0, 1, 255 at its own size. Images are scaled bilinearly, masks by nearest neighbour.
     """
-    images, masks = np.empty((len(boxes), *size, 3), np.uint8), np.empty((len(boxes), *size), np.uint8)
-    for row, box in enumerate(boxes):
+    whole = len(boxes) == 1
+    images = np.stack([image_row(image, box, size, whole) for box in boxes])
+    return images, np.stack([_mask_row(mask, box, size, whole) for box in boxes])
+
+
+def image_row(image: Image.Image, box: Window, size: tuple[int, int], whole: bool) -> np.ndarray:
+    """One row of an image as ``rows`` makes it, ``uint8 (H, W, 3)``; ``whole``: it is the only one."""
+    content = box.content_width, box.content_height
+    if not whole:
+        image = image.crop((box.left, box.top, box.right, box.bottom))
+    elif image.size != content:
+        image = image.resize(content, Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return np.pad(pixels, [*_padding(pixels, size), (0, 0)], mode="edge")
+
+
+def _mask_row(mask: np.ndarray, box: Window, size: tuple[int, int], whole: bool) -> np.ndarray:
+    labels = mask[box.top : box.bottom, box.left : box.right]
+    if whole:
         content = box.content_width, box.content_height
-        if len(boxes) == 1:
-            seen = image if image.size == content else image.resize(content, Image.Resampling.BILINEAR)
-            labels = np.asarray(Image.fromarray(mask).resize(content, Image.Resampling.NEAREST))
-        else:
-            seen = image.crop((box.left, box.top, box.right, box.bottom))
-            labels = mask[box.top : box.bottom, box.left : box.right]
-        padding = [(0, whole - part) for whole, part in zip(size, labels.shape, strict=True)]
-        images[row] = np.pad(np.asarray(seen), [*padding, (0, 0)], mode="edge")
-        masks[row] = np.pad(labels, padding, constant_values=IGNORED)
-    return images, masks
+        labels = np.asarray(Image.fromarray(mask).resize(content, Image.Resampling.NEAREST))
+    return np.pad(labels, _padding(labels, size), constant_values=IGNORED)
+
+
+def _padding(pixels: np.ndarray, size: tuple[int, int]) -> list[tuple[int, int]]:
+    return [(0, length - part) for length, part in zip(size, pixels.shape[:2], strict=True)]

@@ -93,6 +93,31 @@ def read_pair(sample: Sample, reading: Reading, size: tuple[int, int] | None = N
         raise UnusableFile("memory ran out") from None
 
 
+def read_image(
+    path: Path,
+    size: tuple[int, int] | None = None,
+    scale: tuple[float, float] | None = None,
+    check: Callable[[Image.Image], None] = lambda image: None,
+) -> tuple[Image.Image, tuple[int, int]]:
+    """An image without a mask, as ``read_pair`` reads it: RGB, upright, perhaps at reduced scale; and its full width and
+    height.
+
+    ``check`` sees the opened file before its pixels are decoded, and may raise. Grey of 16 bits without ``scale`` is
+    black at 0 and white at 65,535. Raises UnusableFile.
+    """
+    try:
+        frame = decode(path, check, size and size[::-1])
+        return to_rgb(frame.upright(), scale or full_range(frame.image)), frame.upright_size
+    except MemoryError:
+        raise UnusableFile("memory ran out") from None
+
+
+def full_range(image: Image.Image) -> tuple[float, float] | None:
+    """What a 16-bit file can hold; of 32 bits and floats the darkest and brightest values are not known."""
+    sixteen_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
+    return (0.0, 65535.0) if sixteen_bits else None
+
+
 def _united(masks: list[np.ndarray]) -> np.ndarray:
     if len(masks) == 1:
         return masks[0]
@@ -138,8 +163,11 @@ def to_rgb(image: Image.Image, scale: tuple[float, float] | None = None) -> Imag
             return Image.merge("RGB", image.split()[:3])
         if not image.has_transparency_data:
             return image.convert("RGB")
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+        rgba, rgb = image.convert("RGBA"), Image.new("RGB", image.size)
+        for top in range(0, image.height, STRIP):  # the whole at once would take four times the memory
+            strip = rgba.crop((0, top, image.width, min(top + STRIP, image.height)))
+            rgb.paste(Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("RGB"), (0, top))
+        return rgb
 
 
 def _grey(image: Image.Image, scale: tuple[float, float] | None) -> Image.Image:

@@ -38,14 +38,18 @@ def blend(windows: Iterable[Tensor], rows: Sequence[Row]) -> Tensor:
     Where windows overlap, the result is their weighted mean. A weight is the product of a triangle over the window's
     height and one over its width: 1 at the edge, where a network sees least of the surroundings, and n / 2 in the
     middle of n pixels. The mean is updated window by window, so that a pixel seen once, or seen alike by all windows,
-    keeps its exact value.
+    keeps its exact value. Beside the result, only the weights of as many lines as a window has are kept.
     """
-    mean, total = torch.zeros(2, rows[0]["height"], rows[0]["width"])
+    mean = torch.zeros(rows[0]["height"], rows[0]["width"])
+    total, start = torch.zeros(rows[0]["content_height"], rows[0]["width"]), 0
     for row, window in zip(rows, windows, strict=True):
-        box = _box(row)
+        if row["top"] > start:  # rows are sorted by it, so nothing above it changes any more
+            total = torch.cat([total[row["top"] - start :], torch.zeros(row["top"] - start, total.shape[1])])
+            start = row["top"]
+        box = lines, columns = _box(row)
         weight = _triangle(row["content_height"])[:, None] * _triangle(row["content_width"])
-        total[box] += weight
-        mean[box].lerp_(content(window, row), weight / total[box])
+        seen = total[lines.start - start : lines.stop - start, columns].add_(weight)
+        mean[box].lerp_(content(window, row), weight / seen)
     return mean
 
 

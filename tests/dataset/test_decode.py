@@ -127,14 +127,14 @@ def test_more_pixels_than_the_limit_are_refused(tmp_path, monkeypatch, side):
 def test_a_decompression_bomb_is_refused_by_what_it_claims(tmp_path, monkeypatch, content):
     (tmp_path / "x").write_bytes(content)
     monkeypatch.setattr(decoding.Image.Image, "load", lambda image: pytest.fail("decoded"))
-    assert reason(tmp_path / "x") == "more than 67,108,864 pixels"
+    assert reason(tmp_path / "x") == "more than 134,217,728 pixels"
 
 
 def test_a_second_frame_that_enlarges_the_image_beyond_the_limit_is_refused(tmp_path):
     whole = encoded(PICTURE, "GIF", save_all=True, append_images=[PICTURE.rotate(180)])
     second = whole.rindex(b"\x21\xf9\x04") + 8  # behind the settings of the last frame: 2C, left, top, width, height
     assert whole[second : second + 1] == b"\x2c"
-    for left, reason in ((0, None), (8000, "more than 67,108,864 pixels")):
+    for left, reason in ((0, None), (12000, "more than 134,217,728 pixels")):
         corner = struct.pack("<HH", left, left + left // 8)
         (tmp_path / "x").write_bytes(whole[: second + 1] + corner + whole[second + 5 :])
         if reason:

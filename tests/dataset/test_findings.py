@@ -217,7 +217,7 @@ def hostile(path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:99]), "image: cannot be decoded: "),
         (lambda path: Image.new("RGB", (1, 1)).save(path, "PNG"), "image: 1x1 px is too small"),
         (lambda path: Image.new("RGB", (30_000, 1)).save(path, "PNG"), "image: 30000x1 px is too narrow"),
-        (lambda path: Image.new("1", (9000, 9000)).save(path, "PNG"), "image: more than 67,108,864 pixels"),
+        (lambda path: Image.new("1", (12000, 12000)).save(path, "PNG"), "image: more than 134,217,728 pixels"),
         (lambda path: Image.fromarray(np.full((9, 9), np.nan, np.float32)).save(path, "TIFF"), "the mask is "),
         (lambda path: pet(1)[0].save(path, "EPS"), "image: not one of JPEG, PNG, GIF"),
     ],
