@@ -8,8 +8,9 @@ import torch
 from segkit.base.errors import InputError
 
 
-def choose_device(name: str) -> torch.device:
-    """``auto``: CUDA, else Apple's MPS, else the CPU. Raises InputError for a device that is not available.
+def choose_device(name: str, key: str = "runtime.device") -> torch.device:
+    """``auto``: CUDA, else Apple's MPS, else the CPU. Raises InputError for a device that is not available; ``key``: what
+    asked for it.
 
     With several processes per machine, each uses GPU ``LOCAL_RANK``, which ``torchrun`` sets.
     """
@@ -26,15 +27,16 @@ def choose_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
         raise InputError(
-            f"runtime.device: {name} is not available on this machine or with this build of torch; set it to auto"
+            f"{key}: {name} is not available on this machine or with this build of torch; set it to auto"
         ) from None
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """``auto``: bf16 if the device supports it natively, else fp32. Raises InputError for bf16 on a GPU without it."""
+def choose_precision(name: str, device: torch.device, key: str = "train.precision") -> str:
+    """``auto``: bf16 if the device supports it natively, else fp32. Raises InputError for bf16 on a GPU without it;
+    ``key``: what asked for it."""
     if name == "bf16" and device.type != "cpu" and not _native_bf16(device):
-        raise InputError(f"train.precision: {device} does not support bf16; set it to auto or fp32")
+        raise InputError(f"{key}: {device} does not support bf16; set it to auto or fp32")
     if name != "auto":
         return name
     return "bf16" if _native_bf16(device) else "fp32"

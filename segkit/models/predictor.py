@@ -11,17 +11,23 @@ from segkit.models.normalize import Normalizer, to_float
 
 
 class Predictor:
-    """A checkpoint's network with its own normalisation, in fp32 on one device, batch normalisation folded."""
+    """A checkpoint's network with its own normalisation, on one device, batch normalisation folded.
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        self.model = fold_batch_norm(checkpoint.model).to(device, memory_format=torch.channels_last)
+    ``metadata``: the checkpoint's. ``precision``: ``fp32`` or ``bf16``, of weights and activations.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, precision: str = "fp32") -> None:
+        self.metadata = checkpoint.metadata
+        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        folded = fold_batch_norm(checkpoint.model)
+        self.model = folded.to(device, self.dtype, memory_format=torch.channels_last)
         self.normalizer = Normalizer.from_metadata(checkpoint.metadata["normalize"])
         self.device = device
 
     @torch.inference_mode()
     def probabilities(self, pictures: Tensor) -> Tensor:
         """``uint8 (N, H, W, 3)`` at the network's input size to probabilities ``float32 (N, H, W)``."""
-        images = self.normalizer(to_float(pictures, self.device))
+        images = self.normalizer(to_float(pictures, self.device)).to(self.dtype)
         return heads.probabilities(self.model(images.contiguous(memory_format=torch.channels_last)))
 
 

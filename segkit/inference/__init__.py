@@ -1,0 +1,1 @@
+"""A trained network on new pictures: masks, overlays and cutouts; other runtimes."""

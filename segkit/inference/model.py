@@ -1,0 +1,158 @@
+"""A trained network in use: an image of any size in, a mask and probabilities at that size out.
+
+import segkit
+model = segkit.load("models/resnet34_unet.safetensors")
+mask, probabilities = model.predict("photo.jpg")
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from segkit.base.errors import InputError
+from segkit.dataset.decode import UnusableFile
+from segkit.dataset.geometry import Window, image_row, windows
+from segkit.dataset.pictures import full_range, read_image, to_rgb
+from segkit.evaluation.stitching import Row, blend, content
+from segkit.inference.networks import Network, open_network
+from segkit.models import heads
+from segkit.models.predictor import to_size
+
+BATCH = 8  # larger batches are no faster on a CPU
+Picture = str | Path | Image.Image | np.ndarray
+
+
+class Prediction(NamedTuple):
+    """``mask`` ``bool (h, w)`` and foreground ``probabilities`` ``float32 (h, w)``, at the image's own size."""
+
+    mask: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An image, upright, and the rows that the network sees of it.
+
+    ``image``: RGB, perhaps at reduced scale unless it is ``tiled``. ``width``, ``height``: its full size.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    boxes: list[Window]
+    tiled: bool
+
+    @property
+    def rows(self) -> list[Row]:
+        """The boxes as lines of ``samples.csv`` (see ``segkit.base.packed``)."""
+        return [vars(box) | {"width": self.width, "height": self.height} for box in self.boxes]
+
+
+def load(
+    path: str | Path,
+    device: str = "auto",
+    precision: str = "fp32",
+    *,
+    scale: tuple[float, float] | None = None,
+    tile: bool | None = None,
+    tta: bool = False,
+) -> "Model":
+    """Open a checkpoint or an ONNX file for prediction.
+
+    ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. ``precision``: ``fp32`` (as in evaluation), ``bf16``
+    or ``auto``. ``Model`` describes the others. Raises InputError for a file that is missing, damaged or of another
+    program.
+    """
+    return Model(open_network(Path(path), device, precision), scale, tile, tta)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and how its input is made.
+
+    ``scale``: the values of images of more than 8 bits that become black and white; None: those it was trained with, or
+    the whole range of 16 bits. ``tile``: cut images into windows of the input size at their own resolution; None: as in
+    training. ``tta``: test-time augmentation, the mean over the image and its mirror image.
+    """
+
+    network: Network
+    scale: tuple[float, float] | None = None
+    tile: bool | None = None
+    tta: bool = False
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The checkpoint's metadata: ``model``, ``input_size``, ``threshold`` and so on."""
+        return self.network.metadata
+
+    def predict(self, image: Picture, *, threshold: float | None = None) -> Prediction:
+        """Segment one image: a path, a PIL image, or an array ``uint8 (h, w)``, ``(h, w, 3)`` or ``(h, w, 4)``.
+
+        A pixel is foreground from ``threshold`` on; None: the checkpoint's. A path gives exactly what ``segkit predict``
+        writes: large JPEGs are decoded at reduced scale, as in training. Raises InputError for an image that cannot be
+        used.
+        """
+        try:
+            opened = self.open(image)
+        except UnusableFile as fault:
+            name = f"{image}: " if isinstance(image, str | Path) else ""
+            raise InputError(f"{name}{fault}") from None
+        probabilities = self.assemble(opened, self.rows([opened]))
+        return Prediction(self.mask(probabilities, threshold), probabilities.numpy())
+
+    def open(self, image: Picture, check: Callable[[Image.Image], None] = lambda image: None) -> Opened:
+        """Read an image and find its rows; ``check`` sees an opened file before it is decoded. Raises UnusableFile."""
+        height, width = size = tuple(self.metadata["input_size"])
+        resize = self.metadata.get("resize", "stretch")
+        if self.tile or (self.tile is None and resize == "tile"):
+            resize = "tile"
+        scale = self.scale or self.metadata.get("range")
+        if isinstance(image, str | Path):
+            picture, (width, height) = read_image(Path(image), None if resize == "tile" else size, scale, check)
+        else:
+            picture = _from_memory(image, scale)
+            width, height = picture.size
+        return Opened(picture, width, height, windows(width, height, size, resize), resize == "tile")
+
+    def rows(self, images: Sequence[Opened], batch: int = BATCH) -> Iterator[Tensor]:
+        """Probabilities ``float32 (H, W)`` of one row after another, on the CPU, predicted in batches."""
+        size = tuple(self.metadata["input_size"])
+        pixels = (image_row(each.image, box, size, len(each.boxes) == 1) for each in images for box in each.boxes)
+        while chunk := list(islice(pixels, batch)):
+            pictures = torch.from_numpy(np.stack(chunk))
+            found = self.network.probabilities(pictures)
+            if self.tta:
+                found = (found + self.network.probabilities(pictures.flip(2)).flip(2)) / 2
+            yield from found.cpu()
+
+    def assemble(self, image: Opened, rows: Iterable[Tensor]) -> Tensor:
+        """Probabilities ``float32 (h, w)`` of an image, from the next of ``rows``, as in evaluation."""
+        own, lines = islice(rows, len(image.boxes)), image.rows
+        if image.tiled:
+            return blend(own, lines)
+        return to_size(content(next(own), lines[0]), image.height, image.width)
+
+    def mask(self, probabilities: Tensor, threshold: float | None = None) -> np.ndarray:
+        """``bool (h, w)``, true from ``threshold`` on; None: the checkpoint's."""
+        return heads.predict(probabilities, self.metadata["threshold"] if threshold is None else threshold).numpy()
+
+
+def _from_memory(image: Image.Image | np.ndarray, scale: tuple[float, float] | None) -> Image.Image:
+    """RGB, upright; raises UnusableFile."""
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
+            raise UnusableFile(
+                f"an array of {image.dtype} {image.shape} is no image; give uint8 of (h, w), (h, w, 3) or (h, w, 4)"
+            )
+        image = Image.fromarray(image)
+    if not isinstance(image, Image.Image):
+        raise UnusableFile(f"{type(image).__name__} is no image; give a path, a PIL image or an array")
+    upright = ImageOps.exif_transpose(image)
+    return to_rgb(upright, scale or full_range(image))
