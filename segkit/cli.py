@@ -41,6 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--sheet", type=_file, metavar="FILE", help=SHEET)
     command.add_argument("--json", type=_file, metavar="FILE", help="also write everything to this file")
     command.set_defaults(work=_validate)
+    command = commands.add_parser("demo", help="a local web page to try trained networks on your own pictures")
+    command.add_argument("models", nargs="*", metavar="MODEL", help="checkpoints; default: models/*.safetensors")
+    command.add_argument("--examples", metavar="DIR", help="pictures to click on; default: some of data/raw/download")
+    command.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other machines may connect; default: 127.0.0.1")
+    command.add_argument("--port", type=_port, metavar="N", help="default: 7860, or a free one if that is taken")
+    command.set_defaults(work=_demo)
     options = parser.parse_args(arguments)
     return run_command(f"segkit {options.command}", lambda: options.work(options))
 
@@ -84,6 +90,12 @@ def _validate(options: argparse.Namespace) -> None:
     validate(configuration, options.sheet or Path("runs/contact_sheet.png"), options.json)
 
 
+def _demo(options: argparse.Namespace) -> None:
+    from segkit.demo.server import serve
+
+    serve(options.models, options.examples, options.host, options.port)
+
+
 def _file(text: str) -> Path:
     path = Path(text)
     if not path.name or path.is_dir() or not path.parent.is_dir():
@@ -99,6 +111,13 @@ def _positive(kind: type) -> Callable[[str], int | float]:
         raise argparse.ArgumentTypeError(f"not a positive {kind.__name__}: {text!r}")
 
     return number
+
+
+def _port(text: str) -> int:
+    with suppress(ValueError):
+        if 0 < (port := int(text)) < 65536:
+            return port
+    raise argparse.ArgumentTypeError(f"not a port from 1 to 65535: {text!r}")
 
 
 def _size(text: str) -> tuple[int, int]:

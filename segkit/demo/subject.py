@@ -1,0 +1,75 @@
+"""A picture that a network has seen. It is drawn at any threshold without running the network again."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segkit.base.errors import InputError
+from segkit.dataset.decode import UnusableFile
+from segkit.dataset.pictures import read_image
+from segkit.inference.cutout import cutout
+from segkit.inference.drawing import overlay
+from segkit.inference.model import Model
+
+KINDS = ("overlay", "mask", "cutout")
+PREVIEW = 960  # px of the longer side: a panel of the page on a screen of two pixels per point
+
+
+@dataclass(frozen=True)
+class View:
+    """An RGB image and its foreground probabilities ``(h, w)``, to be drawn."""
+
+    image: Image.Image
+    probabilities: np.ndarray
+
+    def draw(self, kind: str, threshold: float) -> Image.Image:
+        """``overlay`` as RGB, ``mask`` as L (0 and 255) or ``cutout`` as RGBA, at the image's size."""
+        mask = self.probabilities >= threshold
+        if kind == "mask":
+            return Image.fromarray(mask).convert("L")
+        if kind == "overlay":
+            return overlay(self.image, mask)
+        return cutout(self.image, self.probabilities.astype(np.float32), threshold)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a session keeps of its last picture: the file, probabilities ``float16 (h, w)``, and a small view of both."""
+
+    path: Path
+    probabilities: np.ndarray
+    preview: View
+    milliseconds: float
+
+    def share(self, threshold: float) -> float:
+        """Share of foreground pixels, 0 to 1, measured in the preview."""
+        return float((self.preview.probabilities >= threshold).mean())
+
+    def write(self, kind: str, threshold: float, folder: Path) -> Path:
+        """Draw at the picture's own size into a PNG ``NAME_KIND.png`` in ``folder``. Raises InputError if the picture is
+        gone."""
+        view = View(_read(self.path), self.probabilities)
+        path = folder / f"{self.path.stem}_{kind}.png"
+        view.draw(kind, threshold).save(path, compress_level=1)
+        return path
+
+
+def analyse(model: Model, path: Path) -> Subject:
+    """Run the network on a picture. Raises InputError, with the file's name, for one that cannot be used."""
+    started = time.perf_counter()
+    probabilities = model.predict(path).probabilities
+    milliseconds = 1000 * (time.perf_counter() - started)
+    image = _read(path)
+    image.thumbnail((PREVIEW, PREVIEW))
+    small = np.asarray(Image.fromarray(probabilities).resize(image.size, Image.Resampling.BILINEAR))
+    return Subject(path, probabilities.astype(np.float16), View(image, small), milliseconds)
+
+
+def _read(path: Path) -> Image.Image:
+    try:
+        return read_image(path)[0]
+    except UnusableFile as error:
+        raise InputError(f"{path.name}: {error}") from None
