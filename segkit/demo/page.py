@@ -15,7 +15,7 @@ from segkit.base.errors import InputError
 from segkit.demo.subject import KINDS, Subject, analyse
 from segkit.inference.model import Model
 
-HEADER = "<h1>segkit</h1><p>Cuts the subject of a picture out of its background.</p>"
+HEADER = "<h1>segkit</h1><p>Cuts the subject out of a picture.</p>"
 WAITING = 20  # events; whoever comes later is told that the page is busy
 KEPT = 3600  # seconds that a picture and its results are kept
 SAVE = """(file) => {
@@ -82,14 +82,14 @@ class Page:
             blocks.load(partial(self._look_at_example, 0), [model, threshold], results, **seeing)
 
     def _threshold(self, name: str) -> float:
-        return self.models[name].network.metadata["threshold"]
+        return self.models[name].metadata["threshold"]
 
     def look(self, path: str, name: str, threshold: float) -> list[Any]:
         """Run the network on a file; what the page then shows."""
         try:
             subject = analyse(self.models[name], Path(path))
         except InputError as error:
-            return [None, _failed(error), _caption("picture"), *map(_caption, KINDS)]
+            return [None, _failed(error), _framed("picture"), *map(_framed, KINDS)]
         return [subject, _noted(subject, threshold), _shown("picture", subject, threshold), *_drawn(subject, threshold)]
 
     def _look_at_example(self, index: int, name: str, threshold: float) -> list[Any]:
@@ -111,15 +111,15 @@ class Page:
 
 
 def _panel(kind: str) -> tuple[gr.HTML, gr.Button | None]:
-    with gr.Column(elem_classes=["panel", kind]):
-        shown = gr.HTML(_caption(kind))
+    with gr.Column(elem_classes=["result", kind]):
+        shown = gr.HTML(_framed(kind))
         if kind == "picture":
             return shown, None
         return shown, gr.Button("Download", size="sm", elem_id=f"download-{kind}")
 
 
-def _caption(kind: str) -> str:
-    return f"<h2>{kind.capitalize()}</h2>"
+def _framed(kind: str, image: str = "") -> str:
+    return f'<h2>{kind.capitalize()}</h2><div class="stage">{image}</div>'
 
 
 def _drawn(subject: Subject, threshold: float) -> list[str]:
@@ -134,7 +134,7 @@ def _shown(kind: str, subject: Subject, threshold: float) -> str:
     source = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
     ratio = image.width / image.height
     alt = html.escape(f"{kind.capitalize()} of {subject.path.name}")
-    return f'{_caption(kind)}<img src="{source}" alt="{alt}" style="--ratio: {ratio:.4f}" decoding="sync">'
+    return _framed(kind, f'<img src="{source}" alt="{alt}" style="--ratio: {ratio:.4f}" decoding="sync">')
 
 
 def _noted(subject: Subject, threshold: float) -> str:

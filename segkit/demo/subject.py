@@ -40,6 +40,7 @@ class Subject:
     """What a session keeps of its last picture: the file, probabilities ``float16 (h, w)``, and a small view of both."""
 
     path: Path
+    scale: tuple[float, float] | None  # see segkit.dataset.pictures
     probabilities: np.ndarray
     preview: View
     milliseconds: float
@@ -51,7 +52,7 @@ class Subject:
     def write(self, kind: str, threshold: float, folder: Path) -> Path:
         """Draw at the picture's own size into a PNG ``NAME_KIND.png`` in ``folder``. Raises InputError if the picture is
         gone."""
-        view = View(_read(self.path), self.probabilities)
+        view = View(_read(self.path, self.scale), self.probabilities)
         path = folder / f"{self.path.stem}_{kind}.png"
         view.draw(kind, threshold).save(path, compress_level=1)
         return path
@@ -60,16 +61,20 @@ class Subject:
 def analyse(model: Model, path: Path) -> Subject:
     """Run the network on a picture. Raises InputError, with the file's name, for one that cannot be used."""
     started = time.perf_counter()
-    probabilities = model.predict(path).probabilities
+    try:
+        probabilities = model.predict(path).probabilities
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), path.name)) from None
     milliseconds = 1000 * (time.perf_counter() - started)
-    image = _read(path)
+    scale = model.scale or model.metadata.get("range")
+    image = _read(path, scale, (PREVIEW, PREVIEW))
     image.thumbnail((PREVIEW, PREVIEW))
     small = np.asarray(Image.fromarray(probabilities).resize(image.size, Image.Resampling.BILINEAR))
-    return Subject(path, probabilities.astype(np.float16), View(image, small), milliseconds)
+    return Subject(path, scale, probabilities.astype(np.float16), View(image, small), milliseconds)
 
 
-def _read(path: Path) -> Image.Image:
+def _read(path: Path, scale: tuple[float, float] | None, size: tuple[int, int] | None = None) -> Image.Image:
     try:
-        return read_image(path)[0]
-    except UnusableFile as error:
-        raise InputError(f"{path.name}: {error}") from None
+        return read_image(path, size, scale)[0]
+    except UnusableFile as fault:
+        raise InputError(f"{path.name}: {fault}") from None
