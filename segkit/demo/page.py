@@ -64,7 +64,7 @@ class Page:
 
         drawings = [drawing for drawing, _ in panels]
         results = [subject, note, picture, *drawings]
-        seeing: dict[str, Any] = {"concurrency_id": "network", "show_progress_on": picture, "api_visibility": "private"}
+        seeing: dict[str, Any] = {"concurrency_id": "network", "show_progress_on": results[2:], "api_visibility": "private"}
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         drop.upload(self.look, [drop, model, threshold], results, **seeing).then(
             lambda: None, None, drop, **quiet

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from segkit.inference.model import Model
 
 HOST, PORT = "127.0.0.1", 7860
-MAX_BYTES = 50_000_000  # of an upload
+MAX_BYTES = 50 * 2**20  # of an upload
 SESSIONS = 32  # kept in memory; of more, those unused for longest are forgotten
 # What the page asks for. gradio serves more: its documents, other servers' files, monitoring, a history of runs.
 SERVED = re.compile(

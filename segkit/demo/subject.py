@@ -64,7 +64,7 @@ def analyse(model: Model, path: Path) -> Subject:
     try:
         probabilities = model.predict(path).probabilities
     except InputError as error:
-        raise InputError(str(error).replace(str(path), path.name)) from None
+        raise _unusable(path, str(error).removeprefix(f"{path}: ")) from None
     milliseconds = 1000 * (time.perf_counter() - started)
     scale = model.scale or model.metadata.get("range")
     image = _read(path, scale, (PREVIEW, PREVIEW))
@@ -77,4 +77,8 @@ def _read(path: Path, scale: tuple[float, float] | None, size: tuple[int, int] |
     try:
         return read_image(path, size, scale)[0]
     except UnusableFile as fault:
-        raise InputError(f"{path.name}: {fault}") from None
+        raise _unusable(path, str(fault)) from None
+
+
+def _unusable(path: Path, reason: str) -> InputError:
+    return InputError(f"{path.name} cannot be used: {reason}.")
