@@ -99,8 +99,8 @@ def read_image(
     scale: tuple[float, float] | None = None,
     check: Callable[[Image.Image], None] = lambda image: None,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """An image without a mask, as ``read_pair`` reads it: RGB, upright, perhaps at reduced scale; and its full width and
-    height.
+    """An image without a mask, as ``read_pair`` reads it (RGB, upright, perhaps at reduced scale), and its full width
+    and height.
 
     ``check`` sees the opened file before its pixels are decoded, and may raise. Grey of 16 bits without ``scale`` is
     black at 0 and white at 65,535. Raises UnusableFile.
