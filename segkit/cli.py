@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from segkit.base.command import run_command
 from segkit.base.errors import InputError
@@ -24,6 +24,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     parser = Parser(prog="segkit", description="Use and measure what the pipeline makes.")
+    parser.set_defaults(again="run the same command again")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser("results", help="print both models' scores and where to find everything")
     command.set_defaults(work=_results)
@@ -41,14 +42,47 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--sheet", type=_file, metavar="FILE", help=SHEET)
     command.add_argument("--json", type=_file, metavar="FILE", help="also write everything to this file")
     command.set_defaults(work=_validate)
+    _add_predict(commands)
+    _add_demo(commands)
+    options = parser.parse_args(arguments)
+    return run_command(f"segkit {options.command}", lambda: options.work(options), options.again)
+
+
+def _add_predict(commands: Any) -> None:
+    command = commands.add_parser("predict", help="masks of your own images, overlays, cutouts")
+    command.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, or an ONNX file of segkit export")
+    command.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders with all below them, or patterns")
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where to write NAME_mask.png (0 and 255)"
+    )
+    command.add_argument("--overlay", action="store_true", help="also NAME_overlay.png: the mask drawn on the image")
+    command.add_argument(
+        "--cutout", action="store_true", help="also NAME_cutout.png: the foreground, transparent around"
+    )
+    command.add_argument("--probability", type=int, choices=(8, 16), default=0, help="also NAME_probability.png, bits")
+    command.add_argument("--json", action="store_true", help="also NAME.json: foreground share, box, confidence, time")
+    command.add_argument("--threshold", type=_share, help="a pixel is foreground from here on; default: the model's")
+    command.add_argument("--tta", action="store_true", help="mean over the image and its mirror image; half as fast")
+    command.add_argument("--tile", action="store_true", help="cut large images into windows at their own resolution")
+    command.add_argument(
+        "--range", nargs=2, type=float, dest="scale", metavar=("LOW", "HIGH"), help="black and white of 16-bit images"
+    )
+    command.add_argument("--resume", action="store_true", help="skip images that are done")
+    command.add_argument(
+        "--batch", type=_positive(int), default=8, help="rows the network computes at once; default: 8"
+    )
+    command.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto")
+    command.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="default: fp32")
+    command.set_defaults(work=_predict, again="run it again with --resume to go on")
+
+
+def _add_demo(commands: Any) -> None:
     command = commands.add_parser("demo", help="a local web page to try trained networks on your own pictures")
     command.add_argument("models", nargs="*", metavar="MODEL", help="checkpoints; default: models/*.safetensors")
     command.add_argument("--examples", metavar="DIR", help="pictures to click on; default: some of data/raw/download")
     command.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other machines may connect; default: 127.0.0.1")
     command.add_argument("--port", type=_port, metavar="N", help="default: 7860, or a free one if that is taken")
     command.set_defaults(work=_demo)
-    options = parser.parse_args(arguments)
-    return run_command(f"segkit {options.command}", lambda: options.work(options))
 
 
 def _results(options: argparse.Namespace) -> None:
@@ -96,6 +130,17 @@ def _demo(options: argparse.Namespace) -> None:
     serve(options.models, options.examples, options.host, options.port)
 
 
+def _predict(options: argparse.Namespace) -> None:
+    from segkit.inference.finding import find, refuse_output
+
+    refuse_output(options.out)
+    images = find(options.images, options.out)  # before torch, so that a fault is reported at once
+    from segkit.inference.predict import Settings, predict
+
+    settings = Settings(**{key: getattr(options, key) for key in Settings.__dataclass_fields__})
+    print(f"segkit predict: {predict(images, settings)}")
+
+
 def _file(text: str) -> Path:
     path = Path(text)
     if not path.name or path.is_dir() or not path.parent.is_dir():
@@ -118,6 +163,13 @@ def _port(text: str) -> int:
         if 0 < (port := int(text)) < 65536:
             return port
     raise argparse.ArgumentTypeError(f"not a port from 1 to 65535: {text!r}")
+
+
+def _share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < 1:
+            return value
+    raise argparse.ArgumentTypeError(f"not a number between 0 and 1: {text!r}")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -10,8 +10,8 @@ from segkit.base import interrupts
 from segkit.base.errors import InputError, brief
 
 
-def run_command(name: str, work: Callable[[], object]) -> int:
-    """Call ``work`` and turn what it raises into an exit status.
+def run_command(name: str, work: Callable[[], object], again: str = "run the same command again to resume") -> int:
+    """Call ``work`` and turn what it raises into an exit status; ``again``: what to do after an interruption.
 
     Returns 0 on success, 2 on bad input, 130 after Ctrl-C, 143 after SIGTERM. Bad input includes errors of the file
     system, a missing package and a device without free memory; any other exception is a bug and is raised. With
@@ -20,7 +20,7 @@ def run_command(name: str, work: Callable[[], object]) -> int:
     """
     with _unbreakable_output():
         try:
-            with interrupts.raised():
+            with interrupts.raised(again):
                 work()
             sys.stdout.flush()  # a full disk is reported here
         except interrupts.Interrupted as interrupted:

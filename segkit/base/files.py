@@ -14,8 +14,11 @@ from segkit.base.errors import InputError, brief
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO]:
+def atomic_write(path: str | Path, mode: str = "wb", *, durable: bool = True, **kwargs: Any) -> Iterator[IO]:
     """Open a file beside ``path``; on success flush, fsync and rename it to ``path``.
+
+    Without ``durable`` there is no fsync: whole after a kill, perhaps not after a power failure, for many small files
+    that can be made again.
 
     On any exception the partial file is removed and an existing ``path`` is unchanged; after a kill the next write of
     ``path`` replaces the partial file. An existing file is replaced and never written through, because it may be a hard
@@ -28,12 +31,14 @@ def atomic_write(path: str | Path, mode: str = "wb", **kwargs: Any) -> Iterator[
         with naming(path), open(partial, mode, **kwargs) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 @contextmanager

@@ -14,9 +14,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupted(BaseException):
     """A signal asked this process to end. The message is one line, ``status`` the exit status: 128 + signal."""
 
-    def __init__(self, number: int, message: str = "") -> None:
+    def __init__(self, number: int, message: str = "", again: str = "run the same command again to resume") -> None:
         name = {signal.SIGINT: "interrupted"}.get(number, f"ended by {signal.Signals(number).name}")
-        super().__init__(f"{name}{message}; run the same command again to resume")
+        super().__init__(f"{name}{message}; {again}")
         self.status = 128 + number
 
 
@@ -28,11 +28,11 @@ class Stop:
 
 
 @contextmanager
-def raised() -> Iterator[None]:
-    """While the block runs, a signal raises ``Interrupted`` in the main thread."""
+def raised(again: str = "run the same command again to resume") -> Iterator[None]:
+    """While the block runs, a signal raises ``Interrupted`` in the main thread; ``again``: how to go on."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number, "; finished files are kept")
+        raise Interrupted(number, "; finished files are kept", again)
 
     with _handled(handle):
         yield

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageOps
 from segkit.base.errors import InputError, brief
 from segkit.dataset.decode import UnusableFile
 from segkit.dataset.pictures import read_image
+from segkit.inference.drawing import TINT
 from segkit.inference.finding import find
 
 PIPELINE = Path("data/raw/download/images")
@@ -27,7 +28,9 @@ def thumbnails(examples: str | None, folder: Path) -> dict[Path, Path]:
         try:
             image = ImageOps.fit(read_image(picture, (SIDE, SIDE))[0], (SIDE, SIDE))
         except UnusableFile as fault:
-            raise InputError(f"example {brief(picture, 300)}: {fault}; move it elsewhere, or name another folder") from None
+            raise InputError(
+                f"example {brief(picture, 300)}: {fault}; move it elsewhere, or name another folder"
+            ) from None
         files[picture] = folder / f"{number}.jpg"
         image.save(files[picture], quality=90)
     return files
@@ -40,7 +43,7 @@ def icon(folder: Path) -> Path:
     for x in range(0, 64, 16):
         for y in range(x % 32, 64, 32):
             draw.rectangle((x, y, x + 15, y + 15), fill="#d4d4d8")
-    draw.ellipse((10, 10, 53, 53), fill="#009e73")
+    draw.ellipse((10, 10, 53, 53), fill=TINT)
     path = folder / "icon.png"
     image.save(path)
     return path

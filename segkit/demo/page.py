@@ -64,7 +64,11 @@ class Page:
 
         drawings = [drawing for drawing, _ in panels]
         results = [subject, note, picture, *drawings]
-        seeing: dict[str, Any] = {"concurrency_id": "network", "show_progress_on": results[2:], "api_visibility": "private"}
+        seeing: dict[str, Any] = {
+            "concurrency_id": "network",
+            "show_progress_on": results[2:],
+            "api_visibility": "private",
+        }
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         drop.upload(self.look, [drop, model, threshold], results, **seeing).then(
             lambda: None, None, drop, **quiet
@@ -73,9 +77,7 @@ class Page:
         model.input(self._threshold, model, threshold, **quiet).then(
             self._look_again, [subject, model, threshold], results, **seeing
         )
-        threshold.input(
-            self._redraw, [subject, threshold], [note, *drawings], trigger_mode="always_last", **quiet
-        )
+        threshold.input(self._redraw, [subject, threshold], [note, *drawings], trigger_mode="always_last", **quiet)
         for kind, (_, button) in zip(KINDS, panels, strict=True):
             button.click(partial(self._write, kind), [subject, threshold], file, **quiet).success(None, file, js=SAVE)
         if self.examples:

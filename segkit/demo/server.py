@@ -99,7 +99,7 @@ def _server(models: "dict[str, Model]", examples: str | None, folder: Path) -> "
         pwa=False,
         mcp_server=False,
         favicon_path=str(icon(folder)),
-        theme=gradio.themes.Base(primary_hue="emerald", font="sans-serif", font_mono="monospace"),
+        theme=gradio.themes.Base(primary_hue="sky", font="sans-serif", font_mono="monospace"),
         css_paths=Path(__file__).with_name("page.css"),
     )
     # Else gradio would accept any file of this machine as an upload.

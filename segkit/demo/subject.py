@@ -66,11 +66,10 @@ def analyse(model: Model, path: Path) -> Subject:
     except InputError as error:
         raise _unusable(path, str(error).removeprefix(f"{path}: ")) from None
     milliseconds = 1000 * (time.perf_counter() - started)
-    scale = model.scale or model.metadata.get("range")
-    image = _read(path, scale, (PREVIEW, PREVIEW))
+    image = _read(path, model.scale, (PREVIEW, PREVIEW))
     image.thumbnail((PREVIEW, PREVIEW))
     small = np.asarray(Image.fromarray(probabilities).resize(image.size, Image.Resampling.BILINEAR))
-    return Subject(path, scale, probabilities.astype(np.float16), View(image, small), milliseconds)
+    return Subject(path, model.scale, probabilities.astype(np.float16), View(image, small), milliseconds)
 
 
 def _read(path: Path, scale: tuple[float, float] | None, size: tuple[int, int] | None = None) -> Image.Image:

@@ -13,10 +13,17 @@ from segkit.sources.patterns import ENDINGS
 
 @dataclass(frozen=True)
 class Found:
-    """An image, and the beginning of its results' paths below the output folder: ``cats/tom`` of ``cats/tom_mask.png``."""
+    """An image; ``place``: how the paths of its results begin, below the output folder (``cats/tom``)."""
 
     path: Path
     place: str
+
+
+def refuse_output(out: Path) -> None:
+    """Raise InputError if ``out`` cannot be a folder."""
+    for folder in (out, *out.parents):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise InputError(f"--out {brief(out, 300)}: {brief(folder, 300)} is a file; name a folder")
 
 
 def find(arguments: Sequence[str], out: Path) -> list[Found]:
@@ -27,7 +34,7 @@ def find(arguments: Sequence[str], out: Path) -> list[Found]:
     """
     roots: dict[str, str] = {}  # of each file, the folder that it was found in
     for argument in arguments:
-        found = {file: root for file, root in _expanded(argument, os.path.abspath(out))}
+        found = dict(_expanded(argument, os.path.abspath(out)))
         if not found:
             raise InputError(
                 f"{brief(argument, 300)} holds no images; name a file or folder of JPEG, PNG, TIFF or others"

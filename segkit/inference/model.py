@@ -40,14 +40,13 @@ class Prediction(NamedTuple):
 class Opened:
     """An image, upright, and the rows that the network sees of it.
 
-    ``image``: RGB, perhaps at reduced scale unless it is ``tiled``. ``width``, ``height``: its full size.
+    ``image``: RGB, at the network's scale if it is only one row. ``width``, ``height``: its full size.
     """
 
     image: Image.Image
     width: int
     height: int
     boxes: list[Window]
-    tiled: bool
 
     @property
     def rows(self) -> list[Row]:
@@ -60,6 +59,7 @@ def load(
     device: str = "auto",
     precision: str = "fp32",
     *,
+    threads: int | None = None,
     scale: tuple[float, float] | None = None,
     tile: bool | None = None,
     tta: bool = False,
@@ -67,24 +67,28 @@ def load(
     """Open a checkpoint or an ONNX file for prediction.
 
     ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. ``precision``: ``fp32`` (as in evaluation), ``bf16``
-    or ``auto``. ``Model`` describes the others. Raises InputError for a file that is missing, damaged or of another
-    program.
+    or ``auto``. ``threads``: of ONNX Runtime; None: one per core. ``scale``: see ``Model``; None: as in training.
+    ``tile``: whether to cut images into windows of the input size at their own resolution; None: as in training.
+    ``tta``: see ``Model``. Raises InputError for a file that is missing, damaged or of another program.
     """
-    return Model(open_network(Path(path), device, precision), scale, tile, tta)
+    network = open_network(Path(path), device, precision, threads)
+    trained = network.metadata
+    if tile is not None:
+        trained = trained | {"resize": "tile" if tile else trained.get("resize", "stretch")}
+    return Model(network, scale or trained.get("range"), trained.get("resize", "stretch"), tta)
 
 
 @dataclass(frozen=True)
 class Model:
     """A network and how its input is made.
 
-    ``scale``: the values of images of more than 8 bits that become black and white; None: those it was trained with, or
-    the whole range of 16 bits. ``tile``: cut images into windows of the input size at their own resolution; None: as in
-    training. ``tta``: test-time augmentation, the mean over the image and its mirror image.
+    ``scale``: the values of images of more than 8 bits that become black and white; None: the whole range of 16 bits.
+    ``resize``: as ``preprocess.resize``. ``tta``: test-time augmentation, the mean over the image and its mirror image.
     """
 
     network: Network
     scale: tuple[float, float] | None = None
-    tile: bool | None = None
+    resize: str = "stretch"
     tta: bool = False
 
     @property
@@ -95,7 +99,7 @@ class Model:
     def predict(self, image: Picture, *, threshold: float | None = None) -> Prediction:
         """Segment one image: a path, a PIL image, or an array ``uint8 (h, w)``, ``(h, w, 3)`` or ``(h, w, 4)``.
 
-        A pixel is foreground from ``threshold`` on; None: the checkpoint's. A path gives exactly what ``segkit predict``
+        A pixel is foreground from ``threshold`` on; None: the checkpoint's. A path gives what ``segkit predict``
         writes: large JPEGs are decoded at reduced scale, as in training. Raises InputError for an image that cannot be
         used.
         """
@@ -109,17 +113,17 @@ class Model:
 
     def open(self, image: Picture, check: Callable[[Image.Image], None] = lambda image: None) -> Opened:
         """Read an image and find its rows; ``check`` sees an opened file before it is decoded. Raises UnusableFile."""
-        height, width = size = tuple(self.metadata["input_size"])
-        resize = self.metadata.get("resize", "stretch")
-        if self.tile or (self.tile is None and resize == "tile"):
-            resize = "tile"
-        scale = self.scale or self.metadata.get("range")
+        size = tuple(self.metadata["input_size"])
         if isinstance(image, str | Path):
-            picture, (width, height) = read_image(Path(image), None if resize == "tile" else size, scale, check)
+            enough = None if self.resize == "tile" else size
+            picture, (width, height) = read_image(Path(image), enough, self.scale, check)
         else:
-            picture = _from_memory(image, scale)
+            picture = _from_memory(image, self.scale)
             width, height = picture.size
-        return Opened(picture, width, height, windows(width, height, size, resize), resize == "tile")
+        boxes = windows(width, height, size, self.resize)
+        if len(boxes) == 1:
+            picture = picture.resize((boxes[0].content_width, boxes[0].content_height), Image.Resampling.BILINEAR)
+        return Opened(picture, width, height, boxes)
 
     def rows(self, images: Sequence[Opened], batch: int = BATCH) -> Iterator[Tensor]:
         """Probabilities ``float32 (H, W)`` of one row after another, on the CPU, predicted in batches."""
@@ -135,7 +139,7 @@ class Model:
     def assemble(self, image: Opened, rows: Iterable[Tensor]) -> Tensor:
         """Probabilities ``float32 (h, w)`` of an image, from the next of ``rows``, as in evaluation."""
         own, lines = islice(rows, len(image.boxes)), image.rows
-        if image.tiled:
+        if len(lines) > 1:
             return blend(own, lines)
         return to_size(content(next(own), lines[0]), image.height, image.width)
 

@@ -9,8 +9,8 @@ from segkit.base.errors import InputError
 
 
 def choose_device(name: str, key: str = "runtime.device") -> torch.device:
-    """``auto``: CUDA, else Apple's MPS, else the CPU. Raises InputError for a device that is not available; ``key``: what
-    asked for it.
+    """``auto``: CUDA, else Apple's MPS, else the CPU. Raises InputError for a device that is not available; ``key``:
+    what asked for it.
 
     With several processes per machine, each uses GPU ``LOCAL_RANK``, which ``torchrun`` sets.
     """

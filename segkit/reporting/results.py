@@ -34,6 +34,7 @@ class Scores(Section):
     valid: Block
     test: Block
     test_original: Block
+    test_original_no_border: Block | None = None  # of trimaps
 
 
 def results(metrics: Path = Path("metrics")) -> str:

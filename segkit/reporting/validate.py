@@ -21,6 +21,7 @@ from segkit.base.workspace import cores, user_path
 from segkit.dataset.catalog import SPLITS, Sample, read_catalog
 from segkit.dataset.findings import LARGER, Findings, best_dice, suspicions
 from segkit.dataset.packing import Packed, pack
+from segkit.dataset.pictures import TRIMAPS
 from segkit.dataset.survey import survey
 from segkit.reporting.contact_sheet import write_contact_sheet
 from segkit.sources.download import refuse_outputs
@@ -64,7 +65,7 @@ def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
     samples = _samples(params, report)
     look = survey(samples, params.preprocess, params.data.folder, workers)
     report |= look.summary()
-    first, *more = look.notes or ["trimaps: 1 is foreground, 2 background, 3 border"]
+    first, *more = look.notes or [TRIMAPS]
     _print("values", first)
     for note in more:
         _print("", note)

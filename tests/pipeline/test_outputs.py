@@ -18,7 +18,8 @@ from tests.pipeline.workspace import Workspace, checkpoint_metadata
 SHARES = ("dice", "dice_global", "iou", "iou_global", "precision", "recall")
 SHARES += ("pixel_accuracy", "pixel_accuracy_batch", "dice_of_nothing", "dice_of_everything")
 CURVES = ["epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr"]
-PER_IMAGE = ["split", "name", "group", "dice", "iou", "tp", "fp", "fn", "tn"]
+SIZED = ["dice", "iou", "tp", "fp", "fn", "tn"]
+PER_IMAGE = ["split", "name", "group", *SIZED, *(f"{column}_original" for column in SIZED)]
 TRAINING = {"epochs", "best_epoch", "best_valid_loss", "best_valid_dice", "stopped_early", "parameters"}
 SPLITS = ("train", "valid", "test")
 SIZE = 32
@@ -97,7 +98,7 @@ def test_training_metrics_belong_to_the_curves(reproduced: Workspace, name: str)
 @each_model
 def test_evaluation_has_every_score_of_every_split(reproduced: Workspace, name: str):
     values = metrics(reproduced, f"scores/{name}")
-    assert list(values) == ["valid", "test", "test_original"]
+    assert list(values) == ["valid", "test", "test_original", "test_original_no_border"]
     for block in values.values():
         assert set(block) == {*SHARES, "images"}
         assert all(0 <= block[share] <= 1 for share in SHARES)
