@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from segkit.base.errors import InputError
 from segkit.demo.subject import KINDS, Subject, analyse
@@ -64,19 +63,13 @@ class Page:
 
         drawings = [drawing for drawing, _ in panels]
         results = [subject, note, picture, *drawings]
-        seeing: dict[str, Any] = {
-            "concurrency_id": "network",
-            "show_progress_on": results[2:],
-            "api_visibility": "private",
-        }
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        drop.upload(self.look, [drop, model, threshold], results, **seeing).then(
-            lambda: None, None, drop, **quiet
-        )  # ready for the next picture
+        seeing: dict[str, Any] = {"concurrency_id": "network", "show_progress_on": results[2:]}
+        quiet: dict[str, Any] = {"show_progress": "hidden"}
+        seen = drop.upload(self.look, [drop, model, threshold], results, **seeing)
+        seen.then(lambda: None, None, drop, **quiet)  # ready for the next picture
         examples.click(self._look_at_example, [examples, model, threshold], results, **seeing)
-        model.input(self._threshold, model, threshold, **quiet).then(
-            self._look_again, [subject, model, threshold], results, **seeing
-        )
+        switched = model.input(self._threshold, model, threshold, **quiet)
+        switched.then(self._look_again, [subject, model, threshold], results, **seeing)
         threshold.input(self._redraw, [subject, threshold], [note, *drawings], trigger_mode="always_last", **quiet)
         for kind, (_, button) in zip(KINDS, panels, strict=True):
             button.click(partial(self._write, kind), [subject, threshold], file, **quiet).success(None, file, js=SAVE)

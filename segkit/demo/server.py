@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,9 +37,11 @@ def serve(checkpoints: Sequence[str], examples: str | None, host: str, port: int
     ``port``: None for 7860, or a free one if that is taken. Raises InputError for a checkpoint, a folder or an address
     that cannot be used.
     """
-    models = _load(checkpoints)
-    with _listen(host, port) as listener, tempfile.TemporaryDirectory(prefix="segkit-demo-") as folder:
-        server = _server(models, examples, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="segkit-demo-") as folder, _listen(host, port) as listener:
+        # Libraries read these when they are imported: where to write, and to call nobody.
+        os.environ |= {"GRADIO_TEMP_DIR": folder, "TORCHINDUCTOR_CACHE_DIR": f"{folder}/torch"}
+        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+        server = _server(_load(checkpoints), examples, Path(folder))
         address = f"[{host}]" if ":" in host else host
         print(f"Open http://{address}:{listener.getsockname()[1]} (Ctrl-C ends)", flush=True)
         try:
@@ -72,12 +75,10 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 def _server(models: "dict[str, Model]", examples: str | None, folder: Path) -> "uvicorn.Server":
     """A server whose files all lie in ``folder``."""
-    # Read by gradio when it is imported; whatever would connect to its makers' servers is off.
-    os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     try:
         import gradio
     except ModuleNotFoundError:
-        raise InputError("the demo needs the package gradio; run 'pip install gradio'") from None
+        raise InputError(f"the demo needs the package gradio; run '{sys.executable} -m pip install gradio'") from None
     import uvicorn
     from fastapi import FastAPI
 
