@@ -28,9 +28,7 @@ def thumbnails(examples: str | None, folder: Path) -> dict[Path, Path]:
         try:
             image = ImageOps.fit(read_image(picture, (SIDE, SIDE))[0], (SIDE, SIDE))
         except UnusableFile as fault:
-            raise InputError(
-                f"example {brief(picture, 300)}: {fault}; move it elsewhere, or name another folder"
-            ) from None
+            raise InputError(f"example {brief(picture, 300)}: {fault}; remove it, or name another folder") from None
         files[picture] = folder / f"{number}.jpg"
         image.save(files[picture], quality=90)
     return files

@@ -13,7 +13,7 @@ import segkit
 from tests.tiny import pet
 
 pytestmark = pytest.mark.slow
-WIDTH, HEIGHT = 1600, 1200  # larger than the preview
+WIDTH, HEIGHT = 1200, 900  # larger than the preview
 
 
 @contextmanager
