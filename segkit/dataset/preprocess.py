@@ -34,9 +34,9 @@ def preprocess(
     """Pack all samples of ``raw`` into ``target`` and return the summary that it wrote there.
 
     ``folder``: how to read a user's own files, for a ``raw`` that holds them. ``source``: where ``raw`` is from, which
-    the summary records. Raises InputError if the user's masks are ambiguous, and InputError that lists every sample that
-    cannot be used, with its reason, if ``options.on_bad``, ``on_empty`` or ``on_duplicate`` is ``fail``; with ``skip``
-    they are left out and listed in the summary.
+    the summary records. Raises InputError if the user's masks are ambiguous, and InputError that lists every sample
+    that cannot be used, with its reason, if ``options.on_bad``, ``on_empty`` or ``on_duplicate`` is ``fail``; with
+    ``skip`` they are left out and listed in the summary.
     """
     workers = workers or cores()
     look = survey(read_catalog(raw, options.valid_every), options, folder, workers)
@@ -76,7 +76,7 @@ class _Rows:
                 file.write(values)
             if self._originals:  # a new ZipInfo has a constant date
                 self._originals.writestr(zipfile.ZipInfo(f"{result.sample.name}.png"), result.original_mask)
-        result.images = result.masks = result.original_mask = b""
+        result.release()
 
     def _write_headers(self) -> None:
         """numpy pads its header, so the final one fits in the place of the first."""
