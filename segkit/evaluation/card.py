@@ -49,7 +49,7 @@ class Source(NamedTuple):
 
 
 OTHER = Source(
-    "images that are not recorded",
+    "images whose origin is not recorded",
     "foreground",
     "The source of the training images is not recorded.",
     "What the training images show is not recorded, so compare yours with them before you rely on a result.",

@@ -24,7 +24,7 @@ from segkit.dataset.packing import Packed, pack_sample
 from segkit.dataset.survey import Survey, survey
 from segkit.evaluation.border import BorderCounts
 from segkit.evaluation.evaluate import BATCH
-from segkit.evaluation.scores import iou_per_image, scores
+from segkit.evaluation.scores import iou_per_image, pixel_accuracy_batch, scores
 from segkit.evaluation.stitching import at_original_size
 from segkit.inference.networks import Network
 from segkit.models import heads
@@ -150,9 +150,9 @@ def _refuse(findings: Findings, total: int, report: dict[str, Any]) -> None:
 def _report(kept: list[Packed], found: BorderCounts, report: dict[str, Any]) -> None:
     """Add the scores of all images, the baselines, and the counts of each image."""
     readings = {"original": found.counts} | ({"original_no_border": found.no_border} if found.has_border else {})
-    report["scores"] = {name: scores(counts) for name, counts in readings.items()}
+    report["scores"] = {name: _scores(counts) for name, counts in readings.items()}
     report["baselines"] = {
-        kind.__name__: {name: scores(kind(counts)) for name, counts in readings.items()}
+        kind.__name__: {name: _scores(kind(counts)) for name, counts in readings.items()}
         for kind in (nothing, everything)
     }
     images = [{"name": each.sample.name, "width": each.width, "height": each.height} for each in kept]
@@ -162,6 +162,11 @@ def _report(kept: list[Packed], found: BorderCounts, report: dict[str, Any]) -> 
         ):
             image[name] = {"dice": dice, "iou": iou, "tp": tp, "fp": fp, "fn": fn, "tn": tn}
     report["images"] = images
+
+
+def _scores(counts: np.ndarray) -> dict[str, float | int]:
+    """All scores but the one that depends on the order of the images."""
+    return {name: score for name, score in scores(counts).items() if name != pixel_accuracy_batch.__name__}
 
 
 def _print_scores(report: dict[str, Any], found: BorderCounts) -> None:

@@ -84,7 +84,9 @@ def test_the_scores_of_the_same_files_are_those_of_the_stage(tmp_path, monkeypat
     stage = read_json(tmp_path / "metrics/scores/unet.json")
     assert 0.02 < found["scores"]["original"]["dice"] < 0.9
     for block in ("original", "original_no_border"):
-        assert found["scores"][block] == pytest.approx(stage[f"test_{block}"], abs=1e-9)
+        expected = stage[f"test_{block}"]
+        del expected["pixel_accuracy_batch"]  # depends on the order of the images
+        assert found["scores"][block] == pytest.approx(expected, abs=1e-9)
         for kind in ("nothing", "everything"):
             assert found["baselines"][kind][block]["dice"] == pytest.approx(stage[f"test_{block}"][f"dice_of_{kind}"])
     images = {image["name"]: image["original"] for image in found["images"]}
