@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(work=_validate)
     _add_predict(commands)
     _add_demo(commands)
+    _add_evaluate(commands)
     options = parser.parse_args(arguments)
     return run_command(f"segkit {options.command}", lambda: options.work(options), options.again)
 
@@ -83,6 +84,17 @@ def _add_demo(commands: Any) -> None:
     command.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other machines may connect; default: 127.0.0.1")
     command.add_argument("--port", type=_port, metavar="N", help="default: 7860, or a free one if that is taken")
     command.set_defaults(work=_demo)
+
+
+def _add_evaluate(commands: Any) -> None:
+    command = commands.add_parser("evaluate", help="score a trained network on images and masks of your own")
+    command.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, or an ONNX file of segkit export")
+    command.add_argument("--images", required=True, metavar="DIR", help="a folder of images")
+    command.add_argument("--masks", required=True, metavar="DIR", help="its masks; data.folder says how they match")
+    command.add_argument("--threshold", type=_share, help="a pixel is foreground from here on; default: the model's")
+    command.add_argument("--json", type=_file, metavar="FILE", help="also write all scores, also of each image")
+    command.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto")
+    command.set_defaults(work=_evaluate)
 
 
 def _results(options: argparse.Namespace) -> None:
@@ -139,6 +151,23 @@ def _predict(options: argparse.Namespace) -> None:
 
     settings = Settings(**{key: getattr(options, key) for key in Settings.__dataclass_fields__})
     print(f"segkit predict: {predict(images, settings)}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from segkit.base import params
+    from segkit.base.workspace import cores
+
+    folders = {key: str(Path(getattr(options, key)).absolute()) for key in ("images", "masks")}
+    configuration = params.load() if Path("params.yaml").exists() else None
+    from segkit.inference.networks import open_network
+    from segkit.models.device import make_deterministic
+    from segkit.reporting.labelled_set import any_folder, evaluate_folder
+
+    make_deterministic(seed=0)  # nothing here is drawn at random
+    folder = configuration.data.folder.model_copy(update=folders) if configuration else any_folder(**folders)
+    workers = configuration.runtime.workers if configuration else 0
+    network = open_network(options.model, options.device)
+    evaluate_folder(network, folder, workers or cores(), options.threshold, options.json)
 
 
 def _file(text: str) -> Path:

@@ -54,6 +54,19 @@ class Packed:
     fault: str | None = None
     key: str = "on_bad"
 
+    def rows(self, size: tuple[int, int]) -> np.ndarray:
+        """The images, ``uint8 (n, H, W, 3)`` of this ``size``."""
+        return np.frombuffer(self.images, np.uint8).reshape(-1, *size, 3)
+
+    def original_labels(self) -> np.ndarray:
+        """Of the test set, the mask at its own size, ``uint8 (h, w)`` of 0, 1, 2 (border), 255."""
+        with Image.open(io.BytesIO(self.original_mask), formats=("PNG",)) as mask:
+            return np.array(mask)  # a copy, which torch can take as it is
+
+    def release(self) -> None:
+        """Forget the pixels."""
+        self.images = self.masks = self.original_mask = b""
+
 
 def pack(samples: list[Sample], reading: Reading, options: Preprocess, workers: int) -> Iterator[Packed]:
     """Pack all samples, in the order of ``PRECEDENCE``; with ``workers`` threads, and constant memory."""

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from segkit.base.errors import InputError
-from segkit.base.files import atomic_folder, write_csv, write_json
+from segkit.base.files import atomic_folder, atomic_write, write_csv, write_json
 from segkit.base.packed import Split, read_summary
 from segkit.base.params import Params
 from segkit.base.prefetch import run_ahead
 from segkit.base.progress import bar
 from segkit.base.workspace import Paths
 from segkit.evaluation.border import BorderCounts
+from segkit.evaluation.card import card
 from segkit.evaluation.images import ImageSet
 from segkit.evaluation.pictures import write_overview, write_picture
 from segkit.evaluation.scores import iou_per_image, scores
@@ -37,8 +38,9 @@ PER_IMAGE_COLUMNS = ("split", "name", "group", *SIZED, *(f"{column}_original" fo
 def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     """Score ``models/NAME.safetensors`` and return one line about it.
 
-    Writes ``metrics/NAME.json``, ``metrics/scores/NAME.json``, ``metrics/per_image/NAME.csv`` and
-    ``metrics/pictures/NAME/*.png``. Raises InputError if checkpoint and data do not belong together.
+    Writes ``metrics/NAME.json``, ``metrics/scores/NAME.json``, ``metrics/per_image/NAME.csv``,
+    ``metrics/pictures/NAME/*.png`` and the model card ``models/NAME.md``. Raises InputError if checkpoint and data do
+    not belong together.
     """
     paths = paths or Paths()
     make_deterministic(seed=0)  # nothing here is drawn at random
@@ -62,6 +64,8 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     write_json(paths.metrics / f"{name}.json", headline)
     write_json(paths.metrics / "scores" / f"{name}.json", found)
     _write_per_image(paths.metrics / "per_image" / f"{name}.csv", test, test_counts, originals.counts)
+    with atomic_write(paths.models / f"{name}.md", "w", encoding="utf-8") as file:
+        file.write(card(name, checkpoint, read_summary(paths.processed), found, threshold))
     with atomic_folder(paths.metrics / "pictures" / name) as folder:
         draw_pictures(folder, predictor, test, dice_per_image(test_counts), threshold)
     default = checkpoint.metadata["threshold"]

@@ -20,8 +20,7 @@ from segkit.base.packed import (
     read_summary,
     verified,
 )
-from segkit.evaluation.stitching import Row, blend, content, images_of, paste
-from segkit.models.predictor import to_size
+from segkit.evaluation.stitching import Row, at_original_size, blend, content, images_of, paste
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,7 @@ class ImageSet:
 
     def to_original_size(self, image: int, probabilities: Tensor) -> Tensor:
         """What ``assemble`` returned, without padding and resized bilinearly to ``float32 (height, width)``."""
-        row = self.rows[image][0]
-        return probabilities if self.tiled else to_size(content(probabilities, row), row["height"], row["width"])
+        return probabilities if self.tiled else at_original_size([probabilities], self.rows[image], tiled=False)
 
     def original_masks(self, images: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Of the test set, the masks at their own sizes, ``uint8 (h, w)`` of 0, 1, 255: all, or those of ``images``."""

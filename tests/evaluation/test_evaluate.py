@@ -182,8 +182,8 @@ def test_pictures_have_stable_names_and_can_be_opened(made):
 
 def test_a_second_evaluation_writes_the_same_bytes(made, copy):
     evaluate("unet", params())
-    for name in ("unet.json", "scores/unet.json", "per_image/unet.csv"):
-        assert digest(copy / "metrics" / name) == digest(made.folder / "metrics" / name)
+    for name in ("metrics/unet.json", "metrics/scores/unet.json", "metrics/per_image/unet.csv", "models/unet.md"):
+        assert digest(copy / name) == digest(made.folder / name)
     assert pictures(copy) == pictures(made.folder)
 
 
