@@ -61,8 +61,8 @@ def test_imports_point_down(path):
     here = place(path)
     if here in ROOMS:
         above = imported(path) & set(ROOMS[ROOMS.index(here) + 1 :])
-    else:  # __init__ imports nothing, __main__ the command line alone
-        above = imported(path) - ({"cli"} if here == "__main__" else set())
+    else:  # __init__ imports segkit.load alone, when it is asked for, __main__ the command line
+        above = imported(path) - {{"__init__": "inference", "__main__": "cli"}[here]}
     assert not above, f"{path.name} imports {above} from above"
 
 
@@ -75,11 +75,23 @@ def test_nothing_in_base_can_change_a_result(path):
 
 
 def test_the_package_itself_holds_no_code():
-    """Every stage imports segkit/__init__.py and stages/__init__.py, and declares neither."""
+    """Every stage imports segkit/__init__.py and stages/__init__.py, and declares neither. Only who asks for
+    ``segkit.load`` imports it."""
     for file, names in (("segkit/__init__.py", ["__version__"]), ("stages/__init__.py", [])):
         docstring, *rest = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
         assert isinstance(docstring.value, ast.Constant)
-        assert [target.id for node in rest for target in node.targets] == names
+        constants = [node for node in rest if not isinstance(node, ast.FunctionDef)]
+        assert [target.id for node in constants for target in node.targets] == names
+        lazy = [node for node in rest if isinstance(node, ast.FunctionDef)]
+        assert [node.name for node in lazy] == ["__getattr__"] * (file == "segkit/__init__.py")
+        inside = {node.module for each in lazy for node in ast.walk(each) if isinstance(node, ast.ImportFrom)}
+        assert inside <= {"segkit.inference.model"} and packages(ROOT / file) <= {"segkit"}
+
+
+def test_load_is_imported_on_its_first_use():
+    code = "import segkit, sys; before = 'torch' in sys.modules; segkit.load; sys.exit(before or not callable(segkit.load))"
+    assert python(code).returncode == 0
+    assert "module 'segkit' has no attribute 'none'" in python("import segkit; segkit.none").stderr
 
 
 def test_the_check_sees_imports_inside_functions():

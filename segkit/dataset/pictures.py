@@ -1,5 +1,6 @@
 """Images as RGB and masks as 0, 1, 2 and 255, whatever mode, format or orientation their files have."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,10 @@ def read_image(
         return to_rgb(frame.upright(), scale or full_range(frame.image)), frame.upright_size
     except MemoryError:
         raise UnusableFile("memory ran out") from None
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # not the file's fault
+            raise
+        raise UnusableFile(f"cannot be read: {error.strerror}") from None
 
 
 def full_range(image: Image.Image) -> tuple[float, float] | None:

@@ -30,7 +30,7 @@ def cutout(image: Image.Image, probabilities: np.ndarray, threshold: float) -> I
         pixels = np.asarray(image.crop((0, top, image.width, bottom)))
         opacity = around.opacity(probabilities[top:bottom], threshold, top)
         colours = around.foreground(pixels, opacity, top)
-        result.paste(Image.fromarray(np.dstack([colours, np.rint(opacity * 255).astype(np.uint8)])), (0, top))
+        result.paste(Image.fromarray(np.dstack([colours, opacity])), (0, top))
     return result
 
 
@@ -47,30 +47,31 @@ class _Surroundings:
     @classmethod
     def of(cls, image: Image.Image, probabilities: np.ndarray, threshold: float) -> "_Surroundings":
         scale = min(1.0, SIDE / max(image.size))
-        size = [max(1, round(side * scale)) for side in image.size]
-        mask = Image.fromarray((probabilities >= threshold) * np.uint8(255)).resize(size, Image.Resampling.BOX)
-        share = torch.from_numpy(np.array(mask)).float()[None, None] / 255
-        kernel = 2 * max(1, round(max(size) * UNCERTAIN)) + 1
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        kernel = 2 * max(1, round(max(width, height) * UNCERTAIN)) + 1
+        mask = Image.fromarray((probabilities >= threshold) * np.uint8(255))
+        share = _tensor(mask.resize((width, height), Image.Resampling.BOX)) / 255
         inside, outside = (_eroded(region, kernel) for region in (share, 1 - share))
-        colours = torch.from_numpy(np.array(image.resize(size, Image.Resampling.BOX))).permute(2, 0, 1)[None].float()
-        certain = np.rint((128 + 127 * (inside - outside))[0, 0].numpy()).astype(np.uint8)
-        nearest = (_spread(colours, region) for region in (inside, outside))
-        return cls(Image.fromarray(certain), *map(_as_image, nearest), image.height)
+        certain = (128 + 127 * (inside - outside)).round()
+        colours = _tensor(image.resize((width, height), Image.Resampling.BOX))
+        reduced = F.adaptive_avg_pool2d(torch.from_numpy(probabilities)[None, None], (height, width))
+        opacity = torch.from_numpy(_soft(reduced.numpy(), threshold))
+        nearest = _nearest(colours, opacity, inside, kernel), _nearest(colours, 1 - opacity, outside, kernel)
+        return cls(*map(_image, (certain, *nearest)), image.height)
 
     def opacity(self, probabilities: np.ndarray, threshold: float, top: int) -> np.ndarray:
-        """α of a strip, ``float32 (h, w)``: 0 up to half of the threshold, 1 from half of the way between it and 1."""
-        ends = (0.0, threshold / 2, (1 + threshold) / 2, 1.0)
-        soft = np.interp(probabilities, ends, (0, 0, 1, 1)).astype(np.float32)
+        """255 α of a strip, ``uint8 (h, w)``."""
         certain = self._strip(self.certain, *probabilities.shape, top)
-        return np.where(certain == 255, 1, np.where(certain <= 1, 0, soft))
+        soft = np.rint(255 * _soft(probabilities, threshold))
+        return np.where(certain == 255, 255, np.where(certain <= 1, 0, soft)).astype(np.uint8)
 
     def foreground(self, pixels: np.ndarray, opacity: np.ndarray, top: int) -> np.ndarray:
         """F of a strip ``uint8 (h, w, 3)``; where it is opaque, its own pixels, and black where it is transparent."""
         inside, outside = (self._strip(each, *opacity.shape, top) for each in (self.inside, self.outside))
-        mixed = (opacity > 0) & (opacity < 1)
-        alpha = opacity[mixed][:, None]
+        mixed = (opacity > 0) & (opacity < 255)
+        alpha = opacity[mixed][:, None] / np.float32(255)
         near, far, seen = (values[mixed].astype(np.float32) for values in (inside, outside, pixels))
-        colours = np.where(opacity[..., None] > 0, pixels, 0).astype(np.uint8)
+        colours = np.where(opacity[..., None] > 0, pixels, 0)
         corrected = near + alpha * (seen - alpha * near - (1 - alpha) * far)
         colours[mixed] = np.rint(corrected.clip(0, 255)).astype(np.uint8)
         return colours
@@ -81,9 +82,31 @@ class _Surroundings:
         return np.asarray(reduced.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
+def _soft(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+    """Opacity near the edge: 0 up to half of the threshold, 1 from half of the way between it and 1."""
+    return np.interp(probabilities, (0.0, threshold / 2, (1 + threshold) / 2, 1.0), (0, 0, 1, 1)).astype(np.float32)
+
+
 def _eroded(region: Tensor, kernel: int) -> Tensor:
     """1 where all of ``region`` ``(1, 1, h, w)`` within the square kernel is 1, else 0."""
-    return (-F.max_pool2d(-region, kernel, stride=1, padding=kernel // 2) > 0.999).float()
+    return (_greatest(-region, kernel) < -0.999).float()
+
+
+def _greatest(values: Tensor, kernel: int) -> Tensor:
+    return F.max_pool2d(values, kernel, stride=1, padding=kernel // 2)
+
+
+def _nearest(colours: Tensor, share: Tensor, certain: Tensor, kernel: int) -> Tensor:
+    """The nearest colours of a region, ``(1, 3, h, w)``, of which each pixel shows ``share`` ``(1, 1, h, w)``.
+
+    They are those where the region is ``certain``. What is too thin to be certain anywhere, such as a tail, has the
+    mean colour of its clearest pixels nearby.
+    """
+    thin = (share > 0.5) & (_greatest(certain, kernel + 4) == 0)
+    weight = share**8
+    sums = (F.avg_pool2d(each, kernel, stride=1, padding=kernel // 2) for each in (colours * weight, weight))
+    clearest = torch.div(*sums).nan_to_num()
+    return _spread(torch.where(certain > 0, colours, clearest), torch.maximum(certain, thin.float()))
 
 
 def _spread(colours: Tensor, region: Tensor) -> Tensor:
@@ -101,5 +124,11 @@ def _spread(colours: Tensor, region: Tensor) -> Tensor:
     return torch.where(region > 0, colours, smooth)
 
 
-def _as_image(colours: Tensor) -> Image.Image:
-    return Image.fromarray(colours[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy())
+def _tensor(image: Image.Image) -> Tensor:
+    """``float32 (1, bands, h, w)``."""
+    return torch.from_numpy(np.atleast_3d(np.array(image))).permute(2, 0, 1)[None].float()
+
+
+def _image(values: Tensor) -> Image.Image:
+    pixels = values[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
+    return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)

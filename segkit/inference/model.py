@@ -16,8 +16,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from segkit.base.errors import InputError
-from segkit.dataset.decode import UnusableFile
+from segkit.base.errors import InputError, brief
+from segkit.dataset.decode import UnusableFile, guarded
 from segkit.dataset.geometry import Window, image_row, windows
 from segkit.dataset.pictures import full_range, read_image, to_rgb
 from segkit.evaluation.stitching import Row, blend, content
@@ -60,22 +60,34 @@ def load(
     precision: str = "fp32",
     *,
     threads: int | None = None,
-    scale: tuple[float, float] | None = None,
-    tile: bool | None = None,
+    scale: Sequence[float] | None = None,
+    tile: bool = False,
     tta: bool = False,
 ) -> "Model":
     """Open a checkpoint or an ONNX file for prediction.
 
     ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. ``precision``: ``fp32`` (as in evaluation), ``bf16``
     or ``auto``. ``threads``: of ONNX Runtime; None: one per core. ``scale``: see ``Model``; None: as in training.
-    ``tile``: whether to cut images into windows of the input size at their own resolution; None: as in training.
+    ``tile``: cut images into windows of the input size at their own resolution; else as in training.
     ``tta``: see ``Model``. Raises InputError for a file that is missing, damaged or of another program.
     """
     network = open_network(Path(path), device, precision, threads)
     trained = network.metadata
-    if tile is not None:
-        trained = trained | {"resize": "tile" if tile else trained.get("resize", "stretch")}
-    return Model(network, scale or trained.get("range"), trained.get("resize", "stretch"), tta)
+    resize = "tile" if tile else trained.get("resize", "stretch")
+    return Model(network, _scale(trained.get("range") if scale is None else scale), resize, tta)
+
+
+def _scale(values: Sequence[float] | None) -> tuple[float, float] | None:
+    """Two numbers, the first below the second by more than rounding; raises InputError for others."""
+    if values is None:
+        return None
+    try:
+        low, high = map(float, values)
+        if 1e-30 < high - low < 1e30:
+            return low, high
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"range {brief(values)}: give the values of black and of white, such as 0 4095")
 
 
 @dataclass(frozen=True)
@@ -155,8 +167,11 @@ def _from_memory(image: Image.Image | np.ndarray, scale: tuple[float, float] | N
             raise UnusableFile(
                 f"an array of {image.dtype} {image.shape} is no image; give uint8 of (h, w), (h, w, 3) or (h, w, 4)"
             )
-        image = Image.fromarray(image)
+        image = Image.fromarray(image) if image.size else Image.new("L", (0, 0))
     if not isinstance(image, Image.Image):
         raise UnusableFile(f"{type(image).__name__} is no image; give a path, a PIL image or an array")
-    upright = ImageOps.exif_transpose(image)
+    if not all(image.size):
+        raise UnusableFile("an image without pixels")
+    with guarded():  # it may not be decoded yet
+        upright = ImageOps.exif_transpose(image)
     return to_rgb(upright, scale or full_range(image))

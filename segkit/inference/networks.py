@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from segkit.base.errors import InputError, brief
 from segkit.models.checkpoint import load_checkpoint
 from segkit.models.device import choose_device, choose_precision
 from segkit.models.predictor import Predictor
@@ -26,6 +27,8 @@ def open_network(path: Path, device: str = "auto", precision: str = "fp32", thre
     Runtime; None: one per core. Raises InputError for a file that is missing, damaged or of another program, and for a
     device or precision that is not available.
     """
+    if path.is_dir():
+        raise InputError(f"{brief(path, 300)} is a folder; name a checkpoint, such as models/unet.safetensors")
     if path.suffix.lower() == ".onnx":
         from segkit.inference.onnx_network import OnnxNetwork
 

@@ -1,7 +1,10 @@
 """The files that ``segkit predict`` writes for each image, and how it knows its own."""
 
+import errno
+import hashlib
 import json
-import re
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +18,27 @@ from segkit.base.errors import InputError, brief
 from segkit.base.files import atomic_write
 from segkit.dataset.decode import UnusableFile
 from segkit.dataset.pictures import read_image
+from segkit.inference import marks
 from segkit.inference.cutout import cutout
 from segkit.inference.drawing import overlay
 from segkit.inference.finding import Found
 from segkit.inference.model import Prediction
 
-HEAD = 400  # bytes of a file, among which the mark is
-MARK = re.compile(rb"segkit predict ([0-9a-f]{16})")
 LEVEL = 1  # of compression: masks are small at any level
+# The name of a file is at fault, not the disk: too long, or a folder where a file should be, or the reverse.
+NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What to write below ``folder``. ``probability``: 8 or 16 bits, or 0 for none. ``made_by``: 16 hexadecimal digits
-    that stand for the model and the settings, which every file holds."""
+    """What to write below ``folder``. ``made_by``: stands for the model and the settings. ``threshold``: from where on
+    a pixel is foreground. ``scale``: how images of more than 8 bits are read (see ``Model``). ``probability``: 8 or 16
+    bits, or 0 for none."""
 
     folder: Path
     made_by: str
+    threshold: float
+    scale: tuple[float, float] | None = None
     overlay: bool = False
     cutout: bool = False
     probability: int = 0
@@ -44,60 +51,82 @@ class Outputs:
         paths |= {"json": self.folder / f"{place}.json"} if self.json else {}
         return paths | {"mask": self.folder / f"{place}_mask.png"}
 
-    def refuse_sources(self, images: list[Found]) -> None:
+    def refuse_sources(self, images: Sequence[Found]) -> None:
         """Raise InputError if a file to write is one of the images."""
-        sources = {image.path.resolve() for image in images}
+        sources = {os.path.realpath(image.path) for image in images}
         for image in images:
             for path in self.paths(image.place).values():
-                if path.resolve() in sources:
+                if os.path.realpath(path) in sources:
                     raise InputError(f"{brief(path, 300)} is itself one of the images; choose another folder for --out")
 
     def done(self, image: Found) -> bool:
-        """Whether all files of the image are there, made by the same model and settings after the image was changed."""
-        paths = list(self.paths(image.place).values())
-        if not all(_mark(path) == self.made_by for path in paths):
+        """Whether all files of the image are there, made of the same file by the same model and settings."""
+        try:
+            digits = self._digits(image)
+        except OSError:
             return False
-        changed = image.path.stat().st_mtime_ns
-        return all(path.stat().st_mtime_ns >= changed for path in paths)
+        return all(marks.read(path) == digits for path in self.paths(image.place).values())
 
-    def write(
-        self,
-        image: Found,
-        prediction: Prediction,
-        threshold: float,
-        ms: float,
-        scale: tuple[float, float] | None = None,
-    ) -> None:
-        """Write the files of one image. ``ms``: milliseconds that its prediction took. ``scale``: how its values are
-        read. Raises UnusableFile if a file is there that this command did not write."""
+    def _digits(self, image: Found) -> str:
+        """What the mark of an image's results says; another after the image was changed."""
+        status = image.path.stat()
+        made_of = self.made_by, os.fspath(image.path), status.st_size, status.st_mtime_ns
+        return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+
+    def write(self, image: Found, prediction: Prediction, ms: float) -> None:
+        """Write the files of one image. ``ms``: milliseconds that its prediction took.
+
+        Raises UnusableFile if a file is there that this command did not write, or cannot be for its name, and if the
+        image was changed meanwhile.
+        """
         paths = self.paths(image.place)
-        for path in paths.values():
-            if path.exists() and not _mark(path):
-                raise UnusableFile(f"{brief(path, 300)} is there and not by 'segkit predict'; move it, or change --out")
+        try:
+            for path in paths.values():
+                if os.path.lexists(path) and not marks.read(path):
+                    raise UnusableFile(
+                        f"{brief(path, 300)} is there and not by 'segkit predict'; move it, or change --out"
+                    )
+            self._write(image, paths, self._digits(image), prediction, ms)
+        except OSError as error:
+            if error.errno in NAMES:
+                raise UnusableFile(f"{brief(error.filename, 300)} cannot be written: {error.strerror}") from None
+            raise
+
+    def _write(self, image: Found, paths: dict[str, Path], digits: str, prediction: Prediction, ms: float) -> None:
         mask, probabilities = prediction
         if self.overlay or self.cutout:
-            picture, _ = read_image(image.path, scale=scale)
-            if self.overlay:
-                self._save(overlay(picture, mask), paths["overlay"])
+            picture, _ = read_image(image.path, scale=self.scale)
+            if picture.size != mask.shape[::-1]:
+                raise UnusableFile("it was changed during its prediction")
             if self.cutout:
-                self._save(cutout(picture, probabilities, threshold), paths["cutout"])
+                _save(cutout(picture, probabilities, self.threshold), paths["cutout"], digits)
+            if self.overlay:
+                _save(overlay(picture, mask), paths["overlay"], digits)
             del picture
         if self.probability:
-            kind = np.uint8 if self.probability == 8 else np.uint16
-            values = np.rint(probabilities * np.float32(np.iinfo(kind).max)).astype(kind)
-            self._save(Image.fromarray(values), paths["probability"])
+            _save(Image.fromarray(_quantized(probabilities, self.probability)), paths["probability"], digits)
         if self.json:
-            found = {"made_by": f"segkit predict {self.made_by}", "image": str(image.path)}
-            found |= describe(prediction) | {"threshold": threshold, "milliseconds": round(ms, 2)}
+            found = {"made_by": marks.text(digits), "image": os.fspath(image.path)}
+            found |= describe(prediction) | {"threshold": self.threshold, "milliseconds": round(ms, 2)}
             with atomic_write(paths["json"], "w", durable=False, encoding="utf-8") as file:
                 file.write(json.dumps(found, indent=2) + "\n")
-        self._save(Image.fromarray(mask * np.uint8(255)), paths["mask"])
+        _save(Image.fromarray(mask * np.uint8(255)), paths["mask"], digits)
 
-    def _save(self, image: Image.Image, path: Path) -> None:
-        text = PngInfo()
-        text.add_text("Software", f"segkit predict {self.made_by} (segkit {segkit.__version__})")
-        with atomic_write(path, durable=False) as file:
-            image.save(file, format="PNG", compress_level=LEVEL, pnginfo=text)
+
+def _save(image: Image.Image, path: Path, digits: str) -> None:
+    text = PngInfo()
+    text.add_text("Software", f"{marks.text(digits)} (segkit {segkit.__version__})")
+    with atomic_write(path, durable=False) as file:
+        image.save(file, format="PNG", compress_level=LEVEL, pnginfo=text)
+
+
+def _quantized(probabilities: np.ndarray, bits: int) -> np.ndarray:
+    """``uint8`` or ``uint16 (h, w)``, 1 as the largest value; line by line, for the whole as floats is large."""
+    kind = np.uint8 if bits == 8 else np.uint16
+    values = np.empty(probabilities.shape, kind)
+    for line, result in zip(probabilities, values, strict=True):
+        result[:] = np.rint(line * np.float32(np.iinfo(kind).max))
+    return values
 
 
 def describe(prediction: Prediction) -> dict[str, Any]:
@@ -118,13 +147,3 @@ def describe(prediction: Prediction) -> dict[str, Any]:
         "box": box,
         "confidence": round(float(certain / mask.size), 6),
     }
-
-
-def _mark(path: Path) -> str:
-    """What made a file: the digits of ``made_by``; empty if the file is not there or by another program."""
-    try:
-        with open(path, "rb") as file:
-            found = MARK.search(file.read(HEAD))
-    except OSError:
-        return ""
-    return found[1].decode() if found else ""

@@ -4,13 +4,14 @@ Each worker thread reads a few images, runs the network on them and writes the r
 interpreter lock, so threads overlap, and on a CPU no core waits for another, as it would if all cores shared a layer.
 """
 
-import hashlib
 import math
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segkit.base.errors import InputError, counted, one_line
+from segkit.base import interrupts
+from segkit.base.errors import InputError, brief, counted, one_line
 from segkit.base.files import digest
+from segkit.base.interrupts import Stop
 from segkit.base.prefetch import bounded_map
 from segkit.base.progress import bar
 from segkit.base.workspace import cores
@@ -57,13 +60,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Work:
-    """Predict images and write their ``outputs``: ``batch`` rows at once, with ``threads`` of the network."""
+    """Predict images and write their ``outputs``: ``batch`` rows at once, with ``threads`` of the network.
+
+    ``stop``: once a signal is pending there, work ends with CancelledError before the next rows or image.
+    """
 
     model: Model
     outputs: Outputs
-    threshold: float
     batch: int
     threads: int
+    stop: Stop
     room: "Room" = field(default_factory=lambda: Room(PIXELS))
 
     def __call__(self, images: Sequence[Found]) -> list[str]:
@@ -81,7 +87,7 @@ class Work:
     def _blended(self, opened: Opened) -> tuple[Tensor, float]:
         """Probabilities of an image from its windows, and the milliseconds that they took."""
         start = time.perf_counter()
-        probabilities = self.model.assemble(opened, self.model.rows([opened], self.batch))
+        probabilities = self.model.assemble(opened, self._rows([opened]))
         return probabilities, 1000 * (time.perf_counter() - start)
 
     def _whole(self, images: Sequence[Found]) -> Iterator[str]:
@@ -92,7 +98,7 @@ class Work:
                 opened.append((image, self.model.open(image.path, reserve)))
             yield from faults
         start = time.perf_counter()
-        rows = list(self.model.rows([each for _, each in opened], self.batch))
+        rows = list(self._rows([each for _, each in opened]))
         ms = 1000 * (time.perf_counter() - start) / max(1, len(opened))
         for (image, each), row in zip(opened, rows, strict=True):
             with self._reporting(image) as faults, self.room.reserved() as reserve:
@@ -100,19 +106,30 @@ class Work:
                 self._write(image, self.model.assemble(each, [row]), ms)
             yield from faults
 
-    def _write(self, image: Found, probabilities: Tensor, ms: float) -> None:
-        prediction = Prediction(self.model.mask(probabilities, self.threshold), probabilities.numpy())
-        self.outputs.write(image, prediction, self.threshold, ms, self.model.scale)
+    def _rows(self, images: Sequence[Opened]) -> Iterator[Tensor]:
+        for row in self.model.rows(images, self.batch):
+            self._check()
+            yield row
 
-    @staticmethod
+    def _write(self, image: Found, probabilities: Tensor, ms: float) -> None:
+        mask = self.model.mask(probabilities, self.outputs.threshold)
+        self.outputs.write(image, Prediction(mask, probabilities.numpy()), ms)
+
     @contextmanager
-    def _reporting(image: Found) -> Iterator[list[str]]:
+    def _reporting(self, image: Found) -> Iterator[list[str]]:
         """Collects why the image cannot be used."""
+        self._check()
         faults: list[str] = []
         try:
             yield faults
         except UnusableFile as fault:
             faults.append(one_line(f"{image.path}: {fault}"))
+        except MemoryError:
+            faults.append(one_line(f"{image.path}: memory ran out"))
+
+    def _check(self) -> None:
+        if self.stop.number:
+            raise CancelledError
 
 
 class Room:
@@ -151,47 +168,56 @@ def predict(images: Sequence[Found], settings: Settings) -> str:
     An image that cannot be used is reported on stderr, and the others go on. Raises InputError at the end if there was
     one, and at once if the model cannot be used or a result would replace one of the images.
     """
-    workers = min(cores(), len(images))
+    threads = max(1, cores() // len(images))
     model = load(
         settings.model,
         settings.device,
         settings.precision,
-        threads=max(1, cores() // workers),
-        scale=tuple(settings.scale) if settings.scale else None,
-        tile=settings.tile or None,
+        threads=threads,
+        scale=settings.scale,
+        tile=settings.tile,
         tta=settings.tta,
     )
-    threshold = model.metadata["threshold"] if settings.threshold is None else settings.threshold
-    decisive = digest(settings.model), threshold, model.scale, model.resize, model.tta, settings.precision
-    made_by = hashlib.sha256(repr(decisive).encode()).hexdigest()[:16]
-    kinds = {kind: getattr(settings, kind) for kind in ("overlay", "cutout", "probability", "json")}
-    outputs = Outputs(settings.out, made_by, **kinds)
+    outputs = _outputs(model, settings)
     outputs.refuse_sources(images)
     left = [image for image in images if not (settings.resume and outputs.done(image))]
     skipped = f"{counted(len(images) - len(left), 'image')} done before, " if settings.resume else ""
-    work = Work(model, outputs, threshold, settings.batch, max(1, cores() // workers))
-    chunk = 1 if model.resize == "tile" else min(settings.batch, math.ceil(len(left) / workers))
     start = time.perf_counter()
-    if faults := _run(work, left, workers, max(1, chunk)):
+    with interrupts.deferred() as stop:
+        faults = _run(Work(model, outputs, settings.batch, threads, stop), left)
+    if stop.number:
+        signal.raise_signal(stop.number)  # to whoever handles it outside
+    if faults:
         raise InputError(
             f"{faults:,} of {counted(len(left), 'image')} could not be used, see above; the others are done"
         )
     seconds = time.perf_counter() - start
     rate = f" ({seconds:.1f} s, {len(left) / seconds:.1f} images/s)" if left else ""
-    return f"{skipped}{counted(len(left), 'image')} in {settings.out}{rate}"
+    return f"{skipped}{counted(len(left), 'image')} in {brief(settings.out, 300)}{rate}"
 
 
-def _run(work: Work, images: Sequence[Found], workers: int, chunk: int) -> int:
-    """Predict all images, ``chunk`` at a time, report those that cannot be used, and return their number."""
+def _outputs(model: Model, settings: Settings) -> Outputs:
+    threshold = model.metadata["threshold"] if settings.threshold is None else settings.threshold
+    made_by = digest(settings.model), threshold, model.scale, model.resize, model.tta, settings.precision
+    kinds = {kind: getattr(settings, kind) for kind in ("overlay", "cutout", "probability", "json")}
+    return Outputs(settings.out, repr((made_by, settings.probability)), threshold, model.scale, **kinds)
+
+
+def _run(work: Work, images: Sequence[Found]) -> int:
+    """Predict all images, a few at a time, report those that cannot be used, and return their number; returns early
+    after a signal."""
+    workers = min(cores(), max(1, len(images)))
+    size = 1 if work.model.resize == "tile" else min(work.batch, max(1, math.ceil(len(images) / workers)))
+    chunks = [images[first : first + size] for first in range(0, len(images), size)]
     faults = done = 0
     start = said = time.perf_counter()
-    chunks = [images[first : first + chunk] for first in range(0, len(images), chunk)]
-    with bar(label="predict", total=len(images), unit="img") as progress:
-        for part, found in zip(chunks, bounded_map(work, chunks, workers), strict=True):
+    results = bounded_map(work, chunks, workers)
+    with bar(label="predict", total=len(images), unit="img") as progress, closing(results), suppress(CancelledError):
+        for chunk, found in zip(chunks, results, strict=True):
             for fault in found:
                 progress.write(f"segkit predict: {fault}", file=sys.stderr)
-            faults, done = faults + len(found), done + len(part)
-            progress.update(len(part))
+            faults, done = faults + len(found), done + len(chunk)
+            progress.update(len(chunk))
             now = time.perf_counter()
             if progress.disable and now > said + LINE_SECONDS:
                 said = now
