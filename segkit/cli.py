@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--json", type=_file, metavar="FILE", help="also write everything to this file")
     command.set_defaults(work=_validate)
     _add_predict(commands)
+    _add_export(commands)
     _add_demo(commands)
     _add_evaluate(commands)
     options = parser.parse_args(arguments)
@@ -75,6 +76,15 @@ def _add_predict(commands: Any) -> None:
     command.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto")
     command.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="default: fp32")
     command.set_defaults(work=_predict, again="run it again with --resume to go on")
+
+
+def _add_export(commands: Any) -> None:
+    command = commands.add_parser("export", help="a trained network for other runtimes: ONNX, or a torch program")
+    command.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint")
+    command.add_argument("--format", choices=("onnx", "torch"), required=True, help="NAME.onnx or NAME.pt2")
+    command.add_argument("--out", type=_file, metavar="FILE", help="default: beside the checkpoint")
+    command.add_argument("--images", metavar="DIR", help="images to check it on; default: the packed test set")
+    command.set_defaults(work=_export)
 
 
 def _add_demo(commands: Any) -> None:
@@ -168,6 +178,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     workers = configuration.runtime.workers if configuration else 0
     network = open_network(options.model, options.device)
     evaluate_folder(network, folder, workers or cores(), options.threshold, options.json)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from segkit.inference.export import export
+    from segkit.inference.samples import samples
+
+    export(options.model, options.format, options.out, samples(options.model, options.images))
 
 
 def _file(text: str) -> Path:
