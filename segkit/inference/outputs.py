@@ -63,13 +63,16 @@ class Outputs:
         """Whether all files of the image are there, made of the same file by the same model and settings."""
         try:
             digits = self._digits(image)
-        except OSError:
+        except UnusableFile:
             return False
         return all(marks.read(path) == digits for path in self.paths(image.place).values())
 
     def _digits(self, image: Found) -> str:
-        """What the mark of an image's results says; another after the image was changed."""
-        status = image.path.stat()
+        """What the mark of an image's results says; another after the image was changed. Raises UnusableFile."""
+        try:
+            status = image.path.stat()
+        except OSError as error:
+            raise UnusableFile(f"cannot be read: {error.strerror}") from None
         made_of = self.made_by, os.fspath(image.path), status.st_size, status.st_mtime_ns
         return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
 
