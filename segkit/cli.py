@@ -43,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--json", type=_file, metavar="FILE", help="also write everything to this file")
     command.set_defaults(work=_validate)
     _add_predict(commands)
+    _add_export(commands)
+    _add_demo(commands)
+    _add_evaluate(commands)
     options = parser.parse_args(arguments)
     return run_command(f"segkit {options.command}", lambda: options.work(options), options.again)
 
@@ -73,6 +76,35 @@ def _add_predict(commands: Any) -> None:
     command.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto")
     command.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="default: fp32")
     command.set_defaults(work=_predict, again="run it again with --resume to go on")
+
+
+def _add_export(commands: Any) -> None:
+    command = commands.add_parser("export", help="a trained network for other runtimes: ONNX, or a torch program")
+    command.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint")
+    command.add_argument("--format", choices=("onnx", "torch"), required=True, help="NAME.onnx or NAME.pt2")
+    command.add_argument("--out", type=_file, metavar="FILE", help="default: beside the checkpoint")
+    command.add_argument("--images", metavar="DIR", help="images to check it on; default: the packed test set")
+    command.set_defaults(work=_export)
+
+
+def _add_demo(commands: Any) -> None:
+    command = commands.add_parser("demo", help="a local web page to try trained networks on your own pictures")
+    command.add_argument("models", nargs="*", metavar="MODEL", help="checkpoints; default: models/*.safetensors")
+    command.add_argument("--examples", metavar="DIR", help="pictures to click on; default: some of data/raw/download")
+    command.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other machines may connect; default: 127.0.0.1")
+    command.add_argument("--port", type=_port, metavar="N", help="default: 7860, or a free one if that is taken")
+    command.set_defaults(work=_demo)
+
+
+def _add_evaluate(commands: Any) -> None:
+    command = commands.add_parser("evaluate", help="score a trained network on images and masks of your own")
+    command.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, or an ONNX file of segkit export")
+    command.add_argument("--images", required=True, metavar="DIR", help="a folder of images")
+    command.add_argument("--masks", required=True, metavar="DIR", help="its masks; data.folder says how they match")
+    command.add_argument("--threshold", type=_share, help="a pixel is foreground from here on; default: the model's")
+    command.add_argument("--json", type=_file, metavar="FILE", help="also write all scores, also of each image")
+    command.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto")
+    command.set_defaults(work=_evaluate)
 
 
 def _results(options: argparse.Namespace) -> None:
@@ -114,6 +146,12 @@ def _validate(options: argparse.Namespace) -> None:
     validate(configuration, options.sheet or Path("runs/contact_sheet.png"), options.json)
 
 
+def _demo(options: argparse.Namespace) -> None:
+    from segkit.demo.server import serve
+
+    serve(options.models, options.examples, options.host, options.port)
+
+
 def _predict(options: argparse.Namespace) -> None:
     from segkit.inference.finding import find, refuse_output
 
@@ -123,6 +161,30 @@ def _predict(options: argparse.Namespace) -> None:
 
     settings = Settings(**{key: getattr(options, key) for key in Settings.__dataclass_fields__})
     print(f"segkit predict: {predict(images, settings)}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from segkit.base import params
+    from segkit.base.workspace import cores
+
+    folders = {key: str(Path(getattr(options, key)).absolute()) for key in ("images", "masks")}
+    configuration = params.load() if Path("params.yaml").exists() else None
+    from segkit.inference.networks import open_network
+    from segkit.models.device import make_deterministic
+    from segkit.reporting.labelled_set import any_folder, evaluate_folder
+
+    make_deterministic(seed=0)  # nothing here is drawn at random
+    folder = configuration.data.folder.model_copy(update=folders) if configuration else any_folder(**folders)
+    workers = configuration.runtime.workers if configuration else 0
+    network = open_network(options.model, options.device)
+    evaluate_folder(network, folder, workers or cores(), options.threshold, options.json)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from segkit.inference.export import export
+    from segkit.inference.samples import samples
+
+    export(options.model, options.format, options.out, samples(options.model, options.images))
 
 
 def _file(text: str) -> Path:
@@ -140,6 +202,13 @@ def _positive(kind: type) -> Callable[[str], int | float]:
         raise argparse.ArgumentTypeError(f"not a positive {kind.__name__}: {text!r}")
 
     return number
+
+
+def _port(text: str) -> int:
+    with suppress(ValueError):
+        if 0 < (port := int(text)) < 65536:
+            return port
+    raise argparse.ArgumentTypeError(f"not a port from 1 to 65535: {text!r}")
 
 
 def _share(text: str) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 from segkit.base.stage import run_stage
 
 KEYS = (
+    "data.source",
     "preprocess.size",
     "preprocess.resize",
     "preprocess.border",
@@ -26,7 +27,8 @@ def work(params):
     from segkit.dataset.preprocess import preprocess
 
     raw, target = Path("data/raw/download"), Path("data/processed")
-    summary = preprocess(raw, target, params.preprocess, params.runtime.workers, params.data.folder)
+    data = params.data
+    summary = preprocess(raw, target, params.preprocess, params.runtime.workers, data.folder, data.source)
     for remark in remarks(summary):
         print(f"preprocess: {remark}", flush=True)
     return describe(summary)

@@ -1,10 +1,10 @@
 """Read the packed data set: ``uint8`` arrays on disk, one pair per split, and their metadata.
 
 ``data/processed/{train,valid,test}/images.npy`` ``uint8 (N, H, W, 3)``, ``masks.npy`` ``uint8 (N, H, W)`` with 0
-background, 1 foreground, 255 ignored; ``test/original_masks.zip``, the test masks at their own sizes (``NAME.png``);
-``samples.csv``; ``summary.json``, which holds the SHA-256 of each of these files and of itself. A file is compared with
-it before it is used, so nothing else about its content needs checking. The format is fixed, so reading it cannot change
-a result.
+background, 1 foreground, 255 ignored; ``test/original_masks.zip``, the test masks at their own sizes (``NAME.png``), in
+which 2 is the border of trimaps; ``samples.csv``; ``summary.json``, which holds the SHA-256 of each of these files and
+of itself. A file is compared with it before it is used, so nothing else about its content needs checking. The format is
+fixed, so reading it cannot change a result.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ from segkit.base.errors import InputError
 from segkit.base.files import csv_rows, digest, read_json
 
 BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255  # values of a packed mask
+BORDER = 2  # in original_masks.zip; elsewhere it has become what preprocess.border says
+BORDER_BECOMES = {"foreground": FOREGROUND, "background": BACKGROUND, "ignore": IGNORED}
 ORIGINAL_MASKS = "original_masks.zip"
 
 FIX = "run 'dvc repro' or 'dvc pull'; if that does not help, see docs/how-to/troubleshooting.md"

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from segkit.base.errors import InputError, few
-from segkit.base.packed import IGNORED
+from segkit.base.packed import BORDER, IGNORED
 from segkit.base.params import Folder
 from segkit.dataset.mask_values import (
     ADVICE,
@@ -26,29 +26,29 @@ from segkit.dataset.mask_values import (
     refuse_wide_colours,
 )
 from segkit.dataset.mask_words import Masks, also, as_number, listed, refuse_ambiguous, say
+from segkit.dataset.pictures import TRIMAPS
 from segkit.dataset.soft_edges import SMALL, cut, ends, is_soft, soft_fault
 
 BLACK = 64  # a colour whose channels are all below this is black
 VOID = 255
-BORDER = {"foreground": ((1, 3), ()), "background": ((1,), ()), "ignore": ((1,), (3,))}
-TRIMAPS = "trimaps: 1 is foreground, 2 background, 3 border"
 
 Values = Sequence[tuple[str, tuple[float, ...]]]  # names and distinct values; none where there are too many
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """How a mask's pixels become 0, 1 and 255.
+    """How a mask's pixels become 0, 1, 2 and 255.
 
     ``unit``: what a value is: ``grey``, ``index`` (of a palette), or ``colour`` (0xRRGGBB). Foreground are the values
-    ``foreground``; with ``cut`` those from it on, or with ``dark`` those below; with neither all but 0. ``words``
-    describes it.
+    ``foreground``; with ``cut`` those from it on, or with ``dark`` those below; with neither all but 0. ``border``: the
+    value of a trimap's border. ``words`` describes it.
     """
 
     unit: str
     words: str
     foreground: tuple[float, ...] = ()
     ignored: tuple[float, ...] = ()
+    border: tuple[float, ...] = ()
     cut: float | None = None
     dark: bool = False
 
@@ -57,7 +57,7 @@ class Meaning:
         refuse_wide_colours(image)
 
     def mask(self, image: Image.Image) -> np.ndarray:
-        """A decoded mask as ``uint8 (h, w)``: 0 background, 1 foreground, 255 ignored; raises UnusableFile."""
+        """A decoded mask as ``uint8 (h, w)`` of 0, 1, 2 (border), 255; raises UnusableFile."""
         values = _numbers(image, self.unit)
         if values.dtype == np.uint8:
             return self._of(np.arange(256))[values]
@@ -73,6 +73,7 @@ class Meaning:
         else:
             mask = np.isin(values, self.foreground) if self.foreground else values != 0
         mask = mask.astype(np.uint8)
+        mask[np.isin(values, self.border)] = BORDER
         mask[np.isin(values, self.ignored)] = IGNORED
         return mask
 
@@ -90,8 +91,8 @@ def _numbers(image: Image.Image, unit: str) -> np.ndarray:
     return bands * np.int32(0x010101) if unit == "colour" else bands
 
 
-def decide(masks: Masks, folder: Folder, border: str) -> Meaning:
-    """What the values mean; ``border``: what the value 3 of trimaps becomes.
+def decide(masks: Masks, folder: Folder) -> Meaning:
+    """What the values mean.
 
     Raises InputError if the values are ambiguous or contradict each other, with the key that decides.
     """
@@ -116,7 +117,7 @@ def decide(masks: Masks, folder: Folder, border: str) -> Meaning:
         )
     ignored = tuple(sorted({*void, *_listed_values(folder, "ignore", unit, union, many, said)}))
     _refuse_noise(masks, said)
-    meaning = None if many else _of_few(union, ignored, unit, said, border)
+    meaning = None if many else _of_few(union, ignored, unit, said)
     if meaning is None:
         refuse_ambiguous(said, held, unit)
     return meaning
@@ -232,12 +233,11 @@ def _refuse_noise(masks: Masks, said: str) -> None:
         )
 
 
-def _of_few(union: list[float], ignored: tuple[float, ...], unit: str, said: str, border: str) -> Meaning | None:
+def _of_few(union: list[float], ignored: tuple[float, ...], unit: str, said: str) -> Meaning | None:
     """The meaning of few values, if it is beyond doubt; ``ignored``: those that are left out."""
     left = [value for value in union if value not in ignored]
     if unit != "colour" and union == [1, 2, 3] and left in (union, [1, 2]):
-        foreground, void = BORDER[border if left == union else "ignore"]
-        return Meaning(unit, also(TRIMAPS, void, unit), foreground, void)
+        return Meaning(unit, also(TRIMAPS, ignored, unit), (1,), ignored, border=tuple(left[2:]))
     said = also(said, ignored, unit)
     if len(left) < 2:
         raise InputError(

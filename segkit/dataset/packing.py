@@ -15,7 +15,7 @@ from segkit.base.progress import bar
 from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import UnusableFile
 from segkit.dataset.geometry import Window, rows, windows
-from segkit.dataset.pictures import Reading, read_pair
+from segkit.dataset.pictures import Reading, read_pair, resolve_border
 
 PRECEDENCE = ("test", "valid", "train")  # the order of packing; of two splits with the same image the first keeps it
 CHUNK = 8
@@ -50,9 +50,22 @@ class Packed:
     inside: float = 0.0
     best: float | None = None
     vanished: bool = False
-    original_mask: bytes = b""  # test set: the mask at its own size, as a PNG file
+    original_mask: bytes = b""  # test set: the mask at its own size, where 2 is border, as a PNG file
     fault: str | None = None
     key: str = "on_bad"
+
+    def rows(self, size: tuple[int, int]) -> np.ndarray:
+        """The images, ``uint8 (n, H, W, 3)`` of this ``size``."""
+        return np.frombuffer(self.images, np.uint8).reshape(-1, *size, 3)
+
+    def original_labels(self) -> np.ndarray:
+        """Of the test set, the mask at its own size, ``uint8 (h, w)`` of 0, 1, 2 (border), 255."""
+        with Image.open(io.BytesIO(self.original_mask), formats=("PNG",)) as mask:
+            return np.array(mask)  # a copy, which torch can take as it is
+
+    def release(self) -> None:
+        """Forget the pixels."""
+        self.images = self.masks = self.original_mask = b""
 
 
 def pack(samples: list[Sample], reading: Reading, options: Preprocess, workers: int) -> Iterator[Packed]:
@@ -74,7 +87,8 @@ def pack_sample(sample: Sample, reading: Reading, options: Preprocess) -> Packed
     """Decode, resize and measure one sample."""
     height, width = options.size
     try:
-        image, mask = read_pair(sample, reading, None if options.resize == "tile" else options.size)
+        image, labels = read_pair(sample, reading, None if options.resize == "tile" else options.size)
+        mask = resolve_border(labels, reading.border)
     except UnusableFile as fault:
         return Packed(sample, fault=str(fault))
     if all(low == high for low, high in image.getextrema()):
@@ -108,7 +122,7 @@ def pack_sample(sample: Sample, reading: Reading, options: Preprocess) -> Packed
         inside=_edge_share(mask[FRAME:-FRAME, FRAME:-FRAME]) if min(mask.shape) > 4 * FRAME else 1.0,
         best=_best_dice(masks[0], truth, mask, boxes[0]) if has_foreground and options.resize != "tile" else None,
         vanished=vanished,
-        original_mask=_as_png(mask) if sample.split == "test" else b"",
+        original_mask=_as_png(labels) if sample.split == "test" else b"",
     )
 
 

@@ -1,4 +1,4 @@
-"""Images as RGB and masks as 0, 1 and 255, whatever mode, format or orientation their files have."""
+"""Images as RGB and masks as 0, 1, 2 and 255, whatever mode, format or orientation their files have."""
 
 import errno
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from segkit.base.packed import FOREGROUND, IGNORED
+from segkit.base.packed import BACKGROUND, BORDER, BORDER_BECOMES, FOREGROUND, IGNORED
 from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import Frame, UnusableFile, decode, guarded, has_page
 from segkit.dataset.mask_values import is_lossy, refuse_wide_colours
 
-PET, BACKGROUND, BORDER = 1, 2, 3
-BORDER_BECOMES = {"foreground": 1, "background": 0, "ignore": IGNORED}
+TRIMAP = {1: FOREGROUND, 2: BACKGROUND, 3: BORDER}
+TRIMAPS = "trimaps: 1 is foreground, 2 background, 3 border"
 
 # Under 8 px there is nothing to see. Beyond 32:1 a square network input keeps at most every 32nd pixel of the longer
 # side, and the network's coarsest level would be wider than the image.
@@ -31,17 +31,15 @@ class Masks(Protocol):
         """Refuse an opened mask whose decoded values would not be those that were drawn; raises UnusableFile."""
 
     def mask(self, image: Image.Image) -> np.ndarray:
-        """A decoded mask as ``uint8 (h, w)``: 0 background, 1 foreground, 255 ignored; raises UnusableFile."""
+        """A decoded mask as ``uint8 (h, w)``: 0 background, 1 foreground, 2 the border of trimaps, 255 ignored; raises
+        UnusableFile."""
 
     def summary(self) -> dict[str, Any]:
         """What the values mean, as JSON types."""
 
 
-@dataclass(frozen=True)
 class Trimaps:
-    """Masks of Oxford-IIIT Pet; ``border``: what the value 3 becomes."""
-
-    border: str
+    """Masks of Oxford-IIIT Pet."""
 
     def check(self, image: Image.Image) -> None:
         """Refuse several frames, lossy compression and 16-bit colours."""
@@ -52,27 +50,33 @@ class Trimaps:
             raise UnusableFile("its compression is lossy, which changes label values; draw it again and save it as PNG")
 
     def mask(self, image: Image.Image) -> np.ndarray:
-        """1 pet, 2 background, 3 border as ``uint8 (h, w)`` of 0, 1, 255."""
-        return trimap_to_mask(to_values(image), self.border)
+        """1 pet, 2 background, 3 border as ``uint8 (h, w)`` of 0, 1, 2."""
+        return trimap_to_mask(to_values(image))
 
     def summary(self) -> dict[str, Any]:
         """What the values mean, as JSON types."""
-        return {"unit": "trimap", "border": self.border}
+        return {"unit": "trimap", "words": TRIMAPS}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the files of a set are read; ``scale``: the values of images of more than 8 bits that become 0 and 255."""
+    """How the files of a set are read.
+
+    ``border``: what the border of trimaps becomes, ``foreground``, ``background`` or ``ignore``. ``scale``: the values
+    of images of more than 8 bits that become 0 and 255.
+    """
 
     masks: Masks
+    border: str
     scale: tuple[float, float] | None = None
 
 
 def read_pair(sample: Sample, reading: Reading, size: tuple[int, int] | None = None) -> tuple[Image.Image, np.ndarray]:
-    """The image as RGB and its mask as ``uint8 (h, w)`` of 0, 1, 255 at the image's full size, both upright.
+    """The image as RGB and its mask as ``uint8 (h, w)`` of 0, 1, 2, 255 at the image's full size, both upright;
+    ``resolve_border`` gives the 2 its meaning.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size, if that is no smaller than ``size`` (height,
-    width). Of several masks, a pixel is foreground if it is in one of them, else ignored if it is in one of them.
+    width). Of several masks, a pixel is foreground if it is in one of them, else border, else ignored.
 
     The image is rotated by its EXIF tag, the mask by its own, if it has one. If their sizes match only as stored, the
     mask was drawn on the stored pixels, so neither is rotated; if both match (half a turn, mirrored, or square), the
@@ -126,9 +130,9 @@ def full_range(image: Image.Image) -> tuple[float, float] | None:
 def _united(masks: list[np.ndarray]) -> np.ndarray:
     if len(masks) == 1:
         return masks[0]
-    united = np.zeros_like(masks[0])
-    united[np.any([mask == IGNORED for mask in masks], axis=0)] = IGNORED
-    united[np.any([mask == FOREGROUND for mask in masks], axis=0)] = FOREGROUND
+    united = np.full_like(masks[0], BACKGROUND)
+    for value in (IGNORED, BORDER, FOREGROUND):
+        united[np.any([mask == value for mask in masks], axis=0)] = value
     return united
 
 
@@ -216,19 +220,24 @@ def to_values(labels: Image.Image) -> Image.Image:
     return Image.fromarray(np.where((values < 0) | (values > 255), 255, values).astype(np.uint8))
 
 
-def trimap_to_mask(trimap: Image.Image, border: str) -> np.ndarray:
+def trimap_to_mask(trimap: Image.Image) -> np.ndarray:
     """Trimap values 1 pet, 2 background, 3 border, mode L or P, to ``uint8 (H, W)``: 1 foreground, 0 background,
-    255 ignored.
-
-    ``border``: what 3 becomes (``foreground``, ``background`` or ``ignore``). Raises UnusableFile for other values, and
-    for a trimap that is border only, unless that is background.
-    """
+    2 border. Raises UnusableFile for other values."""
     low, high = trimap.getextrema()
-    if low < PET or high > BORDER:
-        others = np.setdiff1d(np.asarray(trimap), [PET, BACKGROUND, BORDER]).tolist()
+    if low < min(TRIMAP) or high > max(TRIMAP):
+        others = np.setdiff1d(np.asarray(trimap), list(TRIMAP)).tolist()
         raise UnusableFile(f"the trimap holds values other than 1 (pet), 2 (background), 3 (border): {others[:5]}")
-    if low == BORDER and border != "background":
-        raise UnusableFile("every pixel of the mask is border")
-    meanings = np.zeros(BORDER + 1, np.uint8)
-    meanings[[PET, BACKGROUND, BORDER]] = 1, 0, BORDER_BECOMES[border]
+    meanings = np.zeros(max(TRIMAP) + 1, np.uint8)
+    meanings[list(TRIMAP)] = list(TRIMAP.values())
     return meanings[np.asarray(trimap)]
+
+
+def resolve_border(mask: np.ndarray, border: str) -> np.ndarray:
+    """A mask ``uint8 (h, w)`` of 0, 1, 2, 255 as 0, 1, 255; ``border``: what the 2 becomes.
+
+    Raises UnusableFile for a mask that is border only, unless that is background.
+    """
+    edge = mask == BORDER
+    if border != "background" and edge.all():
+        raise UnusableFile("every pixel of the mask is border")
+    return np.where(edge, np.uint8(BORDER_BECOMES[border]), mask) if edge.any() else mask

@@ -24,13 +24,19 @@ from segkit.dataset.survey import survey
 
 
 def preprocess(
-    raw: Path, target: Path, options: Preprocess, workers: int = 0, folder: Folder | None = None
+    raw: Path,
+    target: Path,
+    options: Preprocess,
+    workers: int = 0,
+    folder: Folder | None = None,
+    source: str | None = None,
 ) -> dict[str, Any]:
     """Pack all samples of ``raw`` into ``target`` and return the summary that it wrote there.
 
-    ``folder``: how to read a user's own files, for a ``raw`` that holds them. Raises InputError if their masks are
-    ambiguous, and InputError that lists every sample that cannot be used, with its reason, if ``options.on_bad``,
-    ``on_empty`` or ``on_duplicate`` is ``fail``; with ``skip`` they are left out and listed in the summary.
+    ``folder``: how to read a user's own files, for a ``raw`` that holds them. ``source``: where ``raw`` is from, which
+    the summary records. Raises InputError if the user's masks are ambiguous, and InputError that lists every sample
+    that cannot be used, with its reason, if ``options.on_bad``, ``on_empty`` or ``on_duplicate`` is ``fail``; with
+    ``skip`` they are left out and listed in the summary.
     """
     workers = workers or cores()
     look = survey(read_catalog(raw, options.valid_every), options, folder, workers)
@@ -47,7 +53,7 @@ def preprocess(
         names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
         with ThreadPoolExecutor(workers) as pool:
             digests = dict(zip(names, pool.map(lambda name: digest(place / name), names), strict=True))
-        summary = findings.summary() | look.summary() | {"files": digests}
+        summary = {"source": source} | findings.summary() | look.summary() | {"files": digests}
         write_json(place / "summary.json", summary | {"sha256": summary_digest(summary)})
     return summary
 
@@ -70,7 +76,7 @@ class _Rows:
                 file.write(values)
             if self._originals:  # a new ZipInfo has a constant date
                 self._originals.writestr(zipfile.ZipInfo(f"{result.sample.name}.png"), result.original_mask)
-        result.images = result.masks = result.original_mask = b""
+        result.release()
 
     def _write_headers(self) -> None:
         """numpy pads its header, so the final one fits in the place of the first."""

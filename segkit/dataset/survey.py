@@ -18,6 +18,7 @@ from segkit.base.progress import bar
 from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import JPEG, UnusableFile, count_pages, decode, has_page, opened
 from segkit.dataset.mask_values import Found, examine, has_wide_colours, is_lossy, refuse_wide_colours
+from segkit.dataset.mask_words import also
 from segkit.dataset.meaning import decide
 from segkit.dataset.pictures import Reading, Trimaps
 
@@ -61,7 +62,7 @@ def survey(samples: Sequence[Sample], options: Preprocess, folder: Folder | None
     other, or no mask can be read.
     """
     if all(sample.trimap for sample in samples):
-        return Survey(list(samples), Reading(Trimaps(options.border)))
+        return Survey(list(samples), Reading(Trimaps(), options.border))
     notes = []
     if folder.pages == "all":
         files = len(samples)
@@ -76,9 +77,10 @@ def survey(samples: Sequence[Sample], options: Preprocess, folder: Folder | None
     if not masks:
         first = f"{samples[0].name} ({looked[0].fault})"
         raise InputError(f"data.folder.masks: none of the masks of {len(samples):,} images can be read: {first}, ...")
-    meaning = decide(masks, folder, options.border)
+    meaning = decide(masks, folder)
     scale, brightness = _scale([result.values for result in looked if result.values is not None], folder)
-    notes += [meaning.words, *brightness]
+    ignored = meaning.border if options.border == "ignore" else ()
+    notes += [also(meaning.words, ignored, meaning.unit), *brightness]
     narrow = len(looked) - sum(result.values is not None for result in looked)
     if brightness and narrow:
         notes.append(f"the other {narrow:,} images have 8 bits and are used as they are: their brightness may differ")
@@ -88,7 +90,7 @@ def survey(samples: Sequence[Sample], options: Preprocess, folder: Folder | None
         notes.append(f"of the 16-bit colours of {wide:,} images the upper 8 bits are read")
     if folder.pages == "first":
         notes += _about_pages([sample.name for sample in samples], looked)
-    return Survey(list(samples), Reading(meaning, scale), notes)
+    return Survey(list(samples), Reading(meaning, options.border, scale), notes)
 
 
 def _about_pages(names: list[str], looked: list[_Looked]) -> Iterator[str]:

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from segkit.base.errors import InputError
-from segkit.base.files import atomic_folder, write_csv, write_json
+from segkit.base.files import atomic_folder, atomic_write, write_csv, write_json
 from segkit.base.packed import Split, read_summary
 from segkit.base.params import Params
 from segkit.base.prefetch import run_ahead
 from segkit.base.progress import bar
 from segkit.base.workspace import Paths
+from segkit.evaluation.border import BorderCounts
+from segkit.evaluation.card import card
 from segkit.evaluation.images import ImageSet
 from segkit.evaluation.pictures import write_overview, write_picture
 from segkit.evaluation.scores import iou_per_image, scores
@@ -29,14 +31,16 @@ from segkit.models.predictor import Predictor
 
 BATCH = 32
 PICTURES = 12
-PER_IMAGE_COLUMNS = ("split", "name", "group", "dice", "iou", "tp", "fp", "fn", "tn")
+SIZED = ("dice", "iou", "tp", "fp", "fn", "tn")
+PER_IMAGE_COLUMNS = ("split", "name", "group", *SIZED, *(f"{column}_original" for column in SIZED))
 
 
 def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     """Score ``models/NAME.safetensors`` and return one line about it.
 
-    Writes ``metrics/NAME.json``, ``metrics/scores/NAME.json``, ``metrics/per_image/NAME.csv`` and
-    ``metrics/pictures/NAME/*.png``. Raises InputError if checkpoint and data do not belong together.
+    Writes ``metrics/NAME.json``, ``metrics/scores/NAME.json``, ``metrics/per_image/NAME.csv``,
+    ``metrics/pictures/NAME/*.png`` and the model card ``models/NAME.md``. Raises InputError if checkpoint and data do
+    not belong together.
     """
     paths = paths or Paths()
     make_deterministic(seed=0)  # nothing here is drawn at random
@@ -45,9 +49,11 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     predictor, threshold = Predictor(checkpoint, device), params.evaluate.threshold
     valid, test = (ImageSet.open(paths.processed, split) for split in ("valid", "test"))
     valid_counts = score_images(predictor, valid, threshold)
-    test_counts, original_counts = score_test(predictor, test, threshold)
+    test_counts, originals = score_test(predictor, test, threshold)
 
-    found = {"valid": scores(valid_counts), "test": scores(test_counts), "test_original": scores(original_counts)}
+    found = {"valid": scores(valid_counts), "test": scores(test_counts), "test_original": scores(originals.counts)}
+    if originals.has_border:
+        found["test_original_no_border"] = scores(originals.no_border)
     headline = {
         "dice": found["test"]["dice"],
         "iou": found["test"]["iou"],
@@ -57,7 +63,9 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     }
     write_json(paths.metrics / f"{name}.json", headline)
     write_json(paths.metrics / "scores" / f"{name}.json", found)
-    _write_per_image(paths.metrics / "per_image" / f"{name}.csv", test, test_counts)
+    _write_per_image(paths.metrics / "per_image" / f"{name}.csv", test, test_counts, originals.counts)
+    with atomic_write(paths.models / f"{name}.md", "w", encoding="utf-8") as file:
+        file.write(card(name, checkpoint, read_summary(paths.processed), found, threshold))
     with atomic_folder(paths.metrics / "pictures" / name) as folder:
         draw_pictures(folder, predictor, test, dice_per_image(test_counts), threshold)
     default = checkpoint.metadata["threshold"]
@@ -92,20 +100,20 @@ def score_images(predictor: Predictor, images: ImageSet, threshold: float) -> np
     return np.array([_count(probabilities, images.mask(image), threshold) for image, probabilities in found])
 
 
-def score_test(predictor: Predictor, test: ImageSet, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def score_test(predictor: Predictor, test: ImageSet, threshold: float) -> tuple[np.ndarray, BorderCounts]:
     """Counts ``int64 (N, 4)`` of the test set as ``score_images`` counts, and at the original sizes.
 
     At the original size the probabilities are resized bilinearly, then cut at the threshold, and compared with
     the mask at its original size. Images that were cut into windows are scored at that size alone.
     """
-    counts, original_counts = [], []
-    originals = run_ahead(test.original_masks(), depth=1 if test.tiled else 16)  # large masks only one ahead
-    found = zip(predictions(predictor, test, range(len(test))), originals, strict=True)
-    for image, (probabilities, original) in enumerate(found):
-        original_counts.append(_count(test.to_original_size(image, probabilities), original, threshold))
+    counts, originals = [], BorderCounts(test.border)
+    masks = run_ahead(test.original_labels(), depth=1 if test.tiled else 16)  # large masks only one ahead
+    found = zip(predictions(predictor, test, range(len(test))), masks, strict=True)
+    for image, (probabilities, labels) in enumerate(found):
+        originals.add(heads.predict(test.to_original_size(image, probabilities), threshold), labels)
         if not test.tiled:
             counts.append(_count(probabilities, test.mask(image), threshold))
-    return np.array(counts or original_counts), np.array(original_counts)
+    return np.array(counts or originals.counts), originals
 
 
 def draw_pictures(folder: Path, predictor: Predictor, test: ImageSet, dice: np.ndarray, threshold: float) -> None:
@@ -143,11 +151,15 @@ def _count(probabilities: Tensor, mask: np.ndarray, threshold: float) -> np.ndar
     return count(heads.predict(probabilities, threshold)[None], torch.from_numpy(mask)[None])[0].numpy()
 
 
-def _write_per_image(path: Path, test: ImageSet, counts: np.ndarray) -> None:
-    columns = (rows[0] for rows in test.rows), dice_per_image(counts), iou_per_image(counts), counts.tolist()
-    table = zip(*columns, strict=True)
-    lines = (["test", row["name"], row["group"], f"{d:.6f}", f"{i:.6f}", *each] for row, d, i, each in table)
-    write_csv(path, PER_IMAGE_COLUMNS, lines)
+def _write_per_image(path: Path, test: ImageSet, counts: np.ndarray, original_counts: np.ndarray) -> None:
+    table = zip((rows[0] for rows in test.rows), _per_image(counts), _per_image(original_counts), strict=True)
+    write_csv(path, PER_IMAGE_COLUMNS, (["test", row["name"], row["group"], *a, *b] for row, a, b in table))
+
+
+def _per_image(counts: np.ndarray) -> Iterator[list]:
+    """The columns ``SIZED`` of each image."""
+    for dice, iou, each in zip(dice_per_image(counts), iou_per_image(counts), counts.tolist(), strict=True):
+        yield [f"{dice:.6f}", f"{iou:.6f}", *each]
 
 
 def _warning(counts: np.ndarray) -> str:

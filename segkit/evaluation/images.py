@@ -10,30 +10,40 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from segkit.base.packed import ORIGINAL_MASKS, Split, open_split, read_samples, read_summary, verified
-from segkit.evaluation.stitching import Row, blend, content, images_of, paste
-from segkit.models.predictor import to_size
+from segkit.base.packed import (
+    BORDER,
+    BORDER_BECOMES,
+    ORIGINAL_MASKS,
+    Split,
+    open_split,
+    read_samples,
+    read_summary,
+    verified,
+)
+from segkit.evaluation.stitching import Row, at_original_size, blend, content, images_of, paste
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One split of the packed data in ``folder``; ``rows``: the lines of ``samples.csv`` of each image.
+    """One split of the packed data in ``folder``.
 
-    An image is scored at the network's input size, or at its original size if the data are ``tiled``.
+    ``rows``: the lines of ``samples.csv`` of each image. ``border``: what the border of trimaps becomes. An image is
+    scored at the network's input size, or at its original size if the data are ``tiled``.
     """
 
     folder: Path
     split: Split
     rows: list[list[Row]]
     tiled: bool
+    border: str
 
     @classmethod
     def open(cls, processed: Path, name: str) -> "ImageSet":
         """Open the split ``name``; raises InputError if it is missing or damaged."""
         if name == "test":
             verified(processed, f"test/{ORIGINAL_MASKS}")
-        split, rows = open_split(processed, name), read_samples(processed, name)
-        return cls(processed / name, split, images_of(rows), read_summary(processed)["resize"] == "tile")
+        split, rows, summary = open_split(processed, name), read_samples(processed, name), read_summary(processed)
+        return cls(processed / name, split, images_of(rows), summary["resize"] == "tile", summary["border"])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,11 +67,15 @@ class ImageSet:
 
     def to_original_size(self, image: int, probabilities: Tensor) -> Tensor:
         """What ``assemble`` returned, without padding and resized bilinearly to ``float32 (height, width)``."""
-        row = self.rows[image][0]
-        return probabilities if self.tiled else to_size(content(probabilities, row), row["height"], row["width"])
+        return probabilities if self.tiled else at_original_size([probabilities], self.rows[image], tiled=False)
 
     def original_masks(self, images: Sequence[int] | None = None) -> Iterator[np.ndarray]:
-        """Of the test set, the masks at their own sizes, ``uint8 (h, w)``: all, or those of ``images``, in order."""
+        """Of the test set, the masks at their own sizes, ``uint8 (h, w)`` of 0, 1, 255: all, or those of ``images``."""
+        for labels in self.original_labels(images):
+            yield np.where(labels == BORDER, np.uint8(BORDER_BECOMES[self.border]), labels)
+
+    def original_labels(self, images: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """The same, with 2 where a trimap has its border."""
         with zipfile.ZipFile(self.folder / ORIGINAL_MASKS) as archive:
             for image in range(len(self)) if images is None else images:
                 name = self.rows[image][0]["name"]

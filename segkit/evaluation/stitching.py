@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from segkit.base.packed import Rows
+from segkit.models.predictor import to_size
 
 Row = dict[str, Any]
 Array = TypeVar("Array", np.ndarray, Tensor)
@@ -51,6 +52,15 @@ def blend(windows: Iterable[Tensor], rows: Sequence[Row]) -> Tensor:
         seen = total[lines.start - start : lines.stop - start, columns].add_(weight)
         mean[box].lerp_(content(window, row), weight / seen)
     return mean
+
+
+def at_original_size(windows: Iterable[Tensor], rows: Sequence[Row], tiled: bool) -> Tensor:
+    """Probabilities ``float32 (h, w)`` of an image, from those of its rows: blended if it is ``tiled``, else without
+    padding and resized bilinearly."""
+    if tiled:
+        return blend(windows, rows)
+    (window,) = windows
+    return to_size(content(window, rows[0]), rows[0]["height"], rows[0]["width"])
 
 
 def content(window: Array, row: Row) -> Array:

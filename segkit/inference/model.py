@@ -137,10 +137,14 @@ class Model:
             picture = picture.resize((boxes[0].content_width, boxes[0].content_height), Image.Resampling.BILINEAR)
         return Opened(picture, width, height, boxes)
 
+    def pixels(self, images: Iterable[Opened]) -> Iterator[np.ndarray]:
+        """What the network sees, ``uint8 (H, W, 3)``, one row after another."""
+        size = tuple(self.metadata["input_size"])
+        return (image_row(each.image, box, size, len(each.boxes) == 1) for each in images for box in each.boxes)
+
     def rows(self, images: Sequence[Opened], batch: int = BATCH) -> Iterator[Tensor]:
         """Probabilities ``float32 (H, W)`` of one row after another, on the CPU, predicted in batches."""
-        size = tuple(self.metadata["input_size"])
-        pixels = (image_row(each.image, box, size, len(each.boxes) == 1) for each in images for box in each.boxes)
+        pixels = self.pixels(images)
         while chunk := list(islice(pixels, batch)):
             pictures = torch.from_numpy(np.stack(chunk))
             found = self.network.probabilities(pictures)

@@ -26,11 +26,30 @@ def double_conv(inputs: int, outputs: int, *, batch_norm: bool) -> nn.Sequential
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until height and width are multiples of ``multiple``.
 
-    ``images`` ``(N, C, H, W)``; the caller cuts its output back to ``H`` and ``W``, so that any size works.
+    ``images`` ``(N, C, H, W)``; ``crop`` cuts the output back to ``H`` and ``W``, so that any size works.
     """
     height, width = images.shape[-2:]
     bottom, right = -height % multiple, -width % multiple
+    if torch.compiler.is_exporting():
+        return _at(
+            images,
+            torch.arange(height + bottom).clamp(max=height - 1),
+            torch.arange(width + right).clamp(max=width - 1),
+        )
     return F.pad(images, (0, right, 0, bottom), mode="replicate") if bottom or right else images
+
+
+def crop(images: Tensor, height: int, width: int) -> Tensor:
+    """The upper left ``height`` x ``width`` pixels of ``(N, C, H, W)``."""
+    if torch.compiler.is_exporting():
+        return _at(images, torch.arange(height), torch.arange(width))
+    return images[..., :height, :width]
+
+
+def _at(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Rows and columns by index: one exported program for all sizes. Slices and F.pad would tie it to whether those of
+    the example are multiples."""
+    return images[:, :, rows][..., columns]
 
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:

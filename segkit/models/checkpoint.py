@@ -107,6 +107,14 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Che
         raise InputError(f"checkpoint {path} is larger than the memory of this machine; {_FIX}") from None
 
 
+def checked(metadata: Any) -> dict[str, Any]:
+    """``metadata`` of a file in another format, if it is what a checkpoint holds; raises InputError."""
+    if not isinstance(metadata, dict):
+        raise InputError("has metadata that segkit does not write")
+    _needed(metadata)
+    return metadata
+
+
 def _from_bytes(content: bytes, device: torch.device | str) -> Checkpoint:
     metadata = _metadata(_verified_header(content))
     needed = _needed(metadata)

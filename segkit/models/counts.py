@@ -14,7 +14,7 @@ Array = TypeVar("Array", np.ndarray, Tensor)
 def count(predictions: Tensor, masks: Tensor) -> Tensor:
     """Counts ``int64 (N, 4)`` of true positives, false positives, false negatives, true negatives per image.
 
-    ``predictions`` ``bool (N, H, W)``, ``masks`` ``uint8 (N, H, W)`` with 0, 1 and 255 (left out), on one device.
+    ``predictions`` ``bool (N, H, W)``, ``masks`` ``uint8 (N, H, W)`` with 0, 1 and others (left out), on one device.
     """
     foreground, background = masks == FOREGROUND, masks == BACKGROUND
     cells = (predictions & foreground, predictions & background, ~predictions & foreground, ~predictions & background)

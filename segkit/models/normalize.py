@@ -55,7 +55,7 @@ class Normalizer:
             mean = images.mean(dim=(1, 2, 3), keepdim=True)
             centred = images - mean
             norm = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True)
-            std = norm / math.sqrt(math.prod(images.shape[1:]))
+            std = norm / math.prod(images.shape[1:]) ** 0.5  # math.sqrt would make the size a constant of an export
         else:
             mean, std = (_on(images.device, numbers) for numbers in (self.mean, self.std))
             centred = images - mean

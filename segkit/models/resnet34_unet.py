@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, ResNet34_Weights, resnet34
 
 from segkit.base.errors import InputError, brief
-from segkit.models.blocks import double_conv, initialise, load_weights, pad_to_multiple
+from segkit.models.blocks import crop, double_conv, initialise, load_weights, pad_to_multiple
 
 DECODER_CHANNELS = 32
 IMAGENET_URL = ResNet34_Weights.IMAGENET1K_V1.url
@@ -101,7 +101,7 @@ class ResNet34UNet(nn.Module):
         x = self.bridge(thirtysecond)
         for up, skip in zip(self.decoder, (thirtysecond, self.widen(sixteenth), eighth, quarter), strict=True):
             x = up(x, skip)
-        return self.head(self.last_up(x))[..., :height, :width]
+        return crop(self.head(self.last_up(x)), height, width)
 
 
 Network = ResNet34UNet  # the class that segkit.models.build uses

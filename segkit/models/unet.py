@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from segkit.models.blocks import double_conv, initialise, pad_to_multiple
+from segkit.models.blocks import crop, double_conv, initialise, pad_to_multiple
 
 LEVELS = 5
 
@@ -49,7 +49,7 @@ class UNet(nn.Module):
         x = self.encoder[-1](x)
         for up, block in zip(self.up, self.decoder, strict=True):
             x = block(torch.cat([skips.pop(), up(x)], dim=1))
-        return self.head(x)[..., :height, :width]
+        return crop(self.head(x), height, width)
 
 
 Network = UNet  # the class that segkit.models.build uses

@@ -10,7 +10,7 @@ from segkit.base.files import atomic_write
 from segkit.base.packed import FOREGROUND, IGNORED
 from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import UnusableFile
-from segkit.dataset.pictures import Reading, read_pair
+from segkit.dataset.pictures import Reading, read_pair, resolve_border
 from segkit.figures.sheet import Tile, fit, sheet
 
 IMAGES, COLUMNS, SIDE = 24, 6, 220
@@ -37,7 +37,8 @@ def write_contact_sheet(path: Path, samples: list[Sample], suspects: dict[str, s
 def _tiles(samples: list[Sample], suspects: dict[str, str], reading: Reading) -> Iterator[Tile]:
     for sample in samples:
         try:
-            image, mask = read_pair(sample, reading, (SIDE, SIDE))
+            image, labels = read_pair(sample, reading, (SIDE, SIDE))
+            mask = resolve_border(labels, reading.border)
         except UnusableFile:
             continue
         caption = ": ".join(filter(None, [suspects.get(sample.name), sample.name]))

@@ -1,6 +1,6 @@
 """The table of results: scores, and where to find the outputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ConfigDict
@@ -34,6 +34,7 @@ class Scores(Section):
     valid: Block
     test: Block
     test_original: Block
+    test_original_no_border: Block | None = None  # of trimaps
 
 
 def results(metrics: Path = Path("metrics")) -> str:
@@ -44,25 +45,30 @@ def results(metrics: Path = Path("metrics")) -> str:
     found = {name: read_json(path) for name in MODEL_NAMES if (path := metrics / "scores" / f"{name}.json").exists()}
     if not found:
         raise InputError(f"no {metrics}/scores/*.json here; run 'make repro' from the repository's root")
-    lines = [
-        "| model | images | " + " | ".join(COLUMNS.values()) + " |",
-        "| --- | --- |" + " --- |" * len(COLUMNS),
-    ]
+    rows = []
     for name, scores in found.items():
         try:
-            lines += _rows(name, validate(Scores, scores))
+            rows += _rows(name, validate(Scores, scores))
         except ValueError as error:
             raise InputError(
                 f"{metrics}/scores/{name}.json is not a file of scores ({error}); run 'dvc repro'"
             ) from None
-    return "\n".join([*lines, "", *_places(metrics, list(found))])
+    return "\n".join([table(rows), "", *_places(metrics, list(found))])
 
 
-def _rows(name: str, scores: Scores) -> Iterator[str]:
+def table(rows: Iterable[tuple[str, str, Mapping[str, float]]]) -> str:
+    """A Markdown table of rows of a model, images, and scores by name."""
+    lines = ["| model | images | " + " | ".join(COLUMNS.values()) + " |", "| --- | --- |" + " --- |" * len(COLUMNS)]
+    for name, images, scores in rows:
+        values = " | ".join(f"{scores[key]:.4f}" for key in COLUMNS)
+        lines.append(f"| {name} | {images} | {values} |")
+    return "\n".join(lines)
+
+
+def _rows(name: str, scores: Scores) -> Iterator[tuple[str, str, Mapping[str, float]]]:
     for split, label in ROWS.items():
         block = getattr(scores, split)
-        values = " | ".join(f"{getattr(block, key):.4f}" for key in COLUMNS)
-        yield f"| {name} | {block.images:,} {label} | {values} |"
+        yield name, f"{block.images:,} {label}", vars(block)
 
 
 def _places(metrics: Path, names: list[str]) -> list[str]:

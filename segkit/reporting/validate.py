@@ -4,33 +4,30 @@ It runs the code of ``download`` and ``preprocess`` without writing their output
 """
 
 import math
-import shutil
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segkit.base.errors import InputError, brief, counted, few
+from segkit.base.errors import InputError, counted, few
 from segkit.base.files import write_json
 from segkit.base.params import MODEL_NAMES, Params
-from segkit.base.workspace import cores, user_path
+from segkit.base.workspace import cores
 from segkit.dataset.catalog import SPLITS, Sample, read_catalog
 from segkit.dataset.findings import LARGER, Findings, best_dice, suspicions
 from segkit.dataset.packing import Packed, pack
+from segkit.dataset.pictures import TRIMAPS
 from segkit.dataset.survey import survey
 from segkit.reporting.contact_sheet import write_contact_sheet
+from segkit.reporting.own_folder import matched, refuse_beside_images, show, show_folders
 from segkit.sources.download import refuse_outputs
-from segkit.sources.folder import understand
 
 FEW_STEPS = 10  # per epoch
 GOOD = 0.95  # a best possible Dice that needs no advice
 SHARES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)  # ends of the histogram's bins
 BAR = 30  # characters
-LABEL = 12
 
 
 def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None:
@@ -40,7 +37,7 @@ def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None
     """
     report: dict[str, Any] = {"source": params.data.source}
     if params.data.source == "folder":
-        _refuse_beside_images(params, [sheet, *filter(None, [json_file])])
+        refuse_beside_images(params.data.folder, [sheet, *filter(None, [json_file])])
     try:
         _validate(params, sheet, report)
     except InputError as error:
@@ -51,31 +48,23 @@ def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None
             write_json(json_file, report)
 
 
-def _refuse_beside_images(params: Params, outputs: Sequence[Path]) -> None:
-    """Refuse to write where a user's images and masks are: it would replace one, or be taken for one the next time."""
-    for folder in (params.data.folder.images, params.data.folder.masks):
-        for path in outputs:
-            if path.resolve().is_relative_to(user_path(folder).resolve()):
-                raise InputError(f"{brief(path)} is in {brief(folder)}, which holds your images; write it elsewhere")
-
-
 def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
     workers = params.runtime.workers or cores()
     samples = _samples(params, report)
     look = survey(samples, params.preprocess, params.data.folder, workers)
     report |= look.summary()
-    first, *more = look.notes or ["trimaps: 1 is foreground, 2 background, 3 border"]
-    _print("values", first)
+    first, *more = look.notes or [TRIMAPS]
+    show("values", first)
     for note in more:
-        _print("", note)
+        show("", note)
     findings = Findings(params.preprocess)
     for result in pack(look.samples, look.reading, params.preprocess, workers):
         findings.add(result)
-        result.images = result.masks = result.original_mask = b""
+        result.release()
     results = [result for kept in findings.kept.values() for result in kept]
     report["names"] = {split: [result.sample.name for result in kept] for split, kept in findings.kept.items()}
     for split in SPLITS:
-        _print(split, _split_line(findings.kept[split]))
+        show(split, _split_line(findings.kept[split]))
     if results:
         report |= _sizes_and_shares(results)
     if findings.kept["train"]:
@@ -87,7 +76,7 @@ def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
     if drawn := write_contact_sheet(sheet, look.samples, suspects, look.reading):
         report["sheet"] = str(sheet)
         order = f", {min(len(suspects), drawn)} suspicious ones first" if suspects else ""
-        _print("look at", f"{sheet}: {drawn} masks drawn on their images{order}")
+        show("look at", f"{sheet}: {drawn} masks drawn on their images{order}")
     findings.refuse()
 
 
@@ -97,21 +86,14 @@ def _samples(params: Params, report: dict[str, Any]) -> list[Sample]:
         raw = Path("data/raw/download")
         if not raw.is_dir():
             raise InputError(f"{raw} is missing; run 'dvc repro download' first, or set data.source to folder")
-        _print("source", f"{raw}, from {params.data.source}")
+        show("source", f"{raw}, from {params.data.source}")
         return read_catalog(raw, params.preprocess.valid_every)
     folder = params.data.folder
-    _print("images", folder.images)
-    _print("masks", folder.masks)
+    show_folders(folder)
     if folder.images.startswith("~") or folder.masks.startswith("~"):
-        _print("note", "DVC does not expand ~; write the whole path in params.yaml before you run dvc repro")
+        show("note", "DVC does not expand ~; write the whole path in params.yaml before you run dvc repro")
     refuse_outputs(params.data)
-    understood = understand(folder)
-    report["matching"] = {key: value for key, value in vars(understood).items() if key != "pairs"}
-    _print("matched", replace(understood, notes=[]).line())
-    for note in understood.notes:
-        _print("note", note)
-    pairs = sorted(understood.pairs, key=lambda pair: SPLITS.index(pair.split))
-    return [Sample(p.name, p.split, p.group, p.image, p.masks, trimap=False) for p in pairs]
+    return matched(folder, report)
 
 
 def _split_line(kept: Sequence[Packed]) -> str:
@@ -129,14 +111,14 @@ def _sizes_and_shares(results: Sequence[Packed]) -> dict[str, Any]:
     if len(sizes) > 1:
         words = "{}x{} to {}x{} px in {:,} sizes, ".format(*smallest, *largest, len(sizes))
         words += f"{times:,} of {width}x{height} px"
-    _print("sizes", words)
+    show("sizes", words)
     counts, _ = np.histogram([result.share for result in results], SHARES)
     mean = sum(result.share for result in results) / len(results)
-    _print("foreground", f"{mean:.1%} of an image on average; images by their share of foreground:")
+    show("foreground", f"{mean:.1%} of an image on average; images by their share of foreground:")
     for low, high, count in zip(SHARES, SHARES[1:], counts.tolist(), strict=False):
         if count:
             bar = "█" * max(1, round(BAR * count / counts.max()))
-            _print("", f"{f'{low:.0%} to {high:.0%}':>11} {bar} {count:,}")
+            show("", f"{f'{low:.0%} to {high:.0%}':>11} {bar} {count:,}")
     return {"sizes": {f"{w}x{h}": times for (w, h), times in sizes.items()}, "shares": counts.tolist()}
 
 
@@ -148,7 +130,7 @@ def _steps(params: Params, rows: int) -> dict[str, Any]:
     if len(set(steps.values())) == 1:
         words = f"{min(steps.values()):,} per epoch"
     few = "; these are few: lower train.batch_size or raise augment.n_aug" * (min(steps.values()) < FEW_STEPS)
-    _print("steps", f"{words}{few}")
+    show("steps", f"{words}{few}")
     return {"steps_per_epoch": steps}
 
 
@@ -156,9 +138,9 @@ def _print_findings(summary: dict[str, Any]) -> None:
     if best := best_dice(summary):
         height, width = summary["size"]
         advice = f"; {LARGER}" * bool(summary["best_dice"]["mean"] < GOOD)
-        _print("best Dice", f"possible at {width}x{height} px: {best}{advice}")
+        show("best Dice", f"possible at {width}x{height} px: {best}{advice}")
     for suspicion in suspicions(summary):
-        _print("suspicious", suspicion.replace("; all in summary.json", ""))
+        show("suspicious", suspicion.replace("; all in summary.json", ""))
 
 
 def _suspects(findings: Findings) -> dict[str, str]:
@@ -173,10 +155,3 @@ def _suspects(findings: Findings) -> dict[str, str]:
         elif result.share == 1:
             suspects.setdefault(result.sample.name, "no background")
     return suspects
-
-
-def _print(label: str, text: str) -> None:
-    """One finding, wrapped to the width of the terminal behind its label."""
-    width = max(40, min(120, shutil.get_terminal_size().columns) - LABEL)
-    first, *more = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
-    print(f"{label:<{LABEL}}{first}", *(" " * LABEL + line for line in more), sep="\n", flush=True)

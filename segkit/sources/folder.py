@@ -9,8 +9,9 @@ import shutil
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from segkit.base.errors import InputError, brief, counted, few
@@ -70,13 +71,14 @@ class Understood:
         return "; ".join(parts + self.notes)
 
 
-def understand(options: Folder) -> Understood:
+def understand(options: Folder, divide: bool = True) -> Understood:
     """Match the images and masks of ``options`` and split them; reads names and a few bytes, and writes nothing.
 
-    Raises InputError for folders that are missing or hold no images, for names that do not match or match by two rules,
-    for invalid names, and for splits or groups that are not possible.
+    ``divide``: false to put all into the test set, so that one pair is enough. Raises InputError for folders that are
+    missing or hold no images, for names that do not match or match by two rules, for invalid names, and for splits or
+    groups that are not possible.
     """
-    return _understand(options)[0]
+    return _understand(options, divide)[0]
 
 
 def bring(target: Path, options: Folder, seed: int, workers: int) -> str:
@@ -101,7 +103,7 @@ def bring(target: Path, options: Folder, seed: int, workers: int) -> str:
     return f"from {options.images}: {found.line()}"
 
 
-def _understand(options: Folder) -> tuple[Understood, dict[Path, str]]:
+def _understand(options: Folder, divide: bool = True) -> tuple[Understood, dict[Path, str]]:
     """What was understood, and the place of each file."""
     folder = user_path(options.images)
     lists = {folder / value for value in (options.split.test, options.split.valid) if isinstance(value, str)}
@@ -114,12 +116,16 @@ def _understand(options: Folder) -> tuple[Understood, dict[Path, str]]:
     matched = match(files, options.match)
     if not matched.pairs:
         raise no_pair(files, options.match)
-    names = _names(matched)
-    groups = groups_of(names, options.group)
-    left = {file.name: file.place for file in matched.images_left if file.name not in names}
-    aliases = aliases_of({name: image.place for name, (image, _) in names.items()} | left)
-    splits = assign(groups, options.split, folder, aliases, left.keys())
-    notes = _notes(matched, options, splits, lambda groups: _works(groups, options, folder, aliases, left))
+    names, notes = _names(matched), _notes(matched)
+    groups, splits = dict.fromkeys(names, ""), dict.fromkeys(names, "test")
+    if divide:
+        groups = groups_of(names, options.group)
+        left = {file.name: file.place for file in matched.images_left if file.name not in names}
+        aliases = aliases_of({name: image.place for name, (image, _) in names.items()} | left)
+        splits = assign(groups, options.split, folder, aliases, left.keys())
+        if not options.group:
+            feasible = partial(_works, options=options, folder=folder, aliases=aliases, left=left)
+            notes += filter(None, [grouped_names(list(splits), splits, feasible)])
     understood = Understood(
         pairs=[
             Pair(name, splits[name], groups[name], image.path, tuple(mask.path for mask in masks))
@@ -140,17 +146,14 @@ def _names(matched: Match) -> dict[str, tuple[File, tuple[File, ...]]]:
     return dict(sorted((image.name if unique else image.place, (image, masks)) for image, masks in matched.pairs))
 
 
-def _notes(matched: Match, options: Folder, splits: dict[str, str], feasible: Callable[[dict], bool]) -> list[str]:
-    notes = []
+def _notes(matched: Match) -> list[str]:
     masks = sum(len(masks) for _, masks in matched.pairs)
-    if masks > len(matched.pairs):
-        notes.append(
-            f"{masks:,} masks, those of an image are united; if they are opinions of several people, choose one with "
-            "data.folder.match"
-        )
-    if not options.group and (note := grouped_names(list(splits), splits, feasible)):
-        notes.append(note)
-    return notes
+    if masks == len(matched.pairs):
+        return []
+    return [
+        f"{masks:,} masks, those of an image are united; if they are opinions of several people, choose one with "
+        "data.folder.match"
+    ]
 
 
 def _works(groups: dict[str, str], options: Folder, folder: Path, aliases: dict, left: dict) -> bool:

@@ -202,6 +202,7 @@ def describe(
     return {
         "model": name,
         "architecture": architecture(name, params),
+        "source": summary["source"],
         "input_size": summary["size"],
         "normalize": batches.normalizer.as_metadata(),
         "threshold": params.evaluate.threshold,

@@ -11,6 +11,7 @@ from segkit.base.params import Folder
 from segkit.dataset.decode import decode, opened
 from segkit.dataset.mask_values import Found, examine, is_lossy, refuse_wide_colours
 from segkit.dataset.meaning import Meaning, decide
+from segkit.dataset.pictures import resolve_border
 from tests.tiny import own_folder
 
 Stored = dict[str, bytes]  # files by name
@@ -61,8 +62,9 @@ def settings(**changes) -> Folder:
 
 def read(folder: Path, stored: Stored, border: str = "foreground", **changes) -> tuple[Meaning, list[np.ndarray]]:
     """The meaning of a set, and each mask with it."""
-    meaning = decide(look(folder, stored), settings(**changes), border)
-    return meaning, [meaning.mask(decode(folder / name).image) for name in stored]
+    meaning = decide(look(folder, stored), settings(**changes))
+    masks = (meaning.mask(decode(folder / name).image) for name in stored)
+    return meaning, [resolve_border(mask, border) for mask in masks]
 
 
 def refusal(folder: Path, stored: Stored, **changes) -> str:

@@ -32,7 +32,7 @@ def scene(mask: np.ndarray, number: int) -> Image.Image:
     return Image.fromarray((np.where(mask[..., None], (220, 140, 60), (30, 60, 120)) + noise).astype(np.uint8))
 
 
-def meaning_of(files: Sequence[Path], border: str = "foreground", **folder) -> Meaning:
+def meaning_of(files: Sequence[Path], **folder) -> Meaning:
     """What the values of these masks mean, as preprocess decides it."""
     found = []
     for path in files:
@@ -40,12 +40,12 @@ def meaning_of(files: Sequence[Path], border: str = "foreground", **folder) -> M
         with Image.open(path) as image:
             lossy = is_lossy(image)
         found.append((path.stem, examine(frame.image, lossy)))
-    return decide(found, own_folder(Path("images"), Path("masks"), **folder), border)
+    return decide(found, own_folder(Path("images"), Path("masks"), **folder))
 
 
-def read_masks(files: Sequence[Path], border: str = "foreground", **folder) -> list[np.ndarray]:
-    """The masks, ``uint8 (h, w)`` of 0, 1, 255."""
-    meaning = meaning_of(files, border, **folder)
+def read_masks(files: Sequence[Path], **folder) -> list[np.ndarray]:
+    """The masks, ``uint8 (h, w)`` of 0, 1, 2, 255."""
+    meaning = meaning_of(files, **folder)
     return [meaning.mask(decode(path, meaning.check).image) for path in files]
 
 

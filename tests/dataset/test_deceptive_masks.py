@@ -29,7 +29,7 @@ def objects(side, count):
 
 def meaning(masks, **options) -> Meaning:
     found = [(f"s{i}", examine(Image.fromarray(mask), lossy=False)) for i, mask in enumerate(masks)]
-    return decide(found, own_folder(Path("images"), Path("masks"), **options), "foreground")
+    return decide(found, own_folder(Path("images"), Path("masks"), **options))
 
 
 @pytest.mark.parametrize("side", [2, 3, 4, 6, 9])

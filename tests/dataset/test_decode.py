@@ -296,8 +296,8 @@ def test_a_damaged_file_is_a_picture_or_has_a_reason(tmp_path_factory, content, 
         Image.new("RGB" if is_mask else "L", upright, 1).save(folder / "made", "PNG")
         files = ("made", "damaged") if is_mask else ("damaged", "made")
         sample = Sample("x", "test", "", folder / files[0], (folder / files[1],))
-        picture, mask = read_pair(sample, Reading(Trimaps("ignore"), (0, 1000)), (4, 4))
+        picture, mask = read_pair(sample, Reading(Trimaps(), "ignore", (0, 1000)), (4, 4))
         assert picture.mode == "RGB" and picture.resize((16, 16)).tobytes()
-        assert mask.shape[::-1] == upright and set(np.unique(mask)) <= {0, 1, 255}
+        assert mask.shape[::-1] == upright and set(np.unique(mask)) <= {0, 1, 2}
     except UnusableFile as fault:
         assert str(fault).isprintable()

@@ -236,7 +236,7 @@ def test_masks_of_equal_file_names_are_both_counted():
     """The files of one image may lie in two folders."""
     found = [("s: 1.png", Found("grey", values, 2, 0, values[1], False)) for values in ((0, 2), (0, 3))]
     with pytest.raises(InputError, match=r"1 holds 0 and 2 \(s: 1\.png\), 1 holds 0 and 3"):
-        decide(found, settings(), "foreground")
+        decide(found, settings())
 
 
 VALUES = st.lists(st.sampled_from([0, 1, 2, 3, 7, 100, 128, 254, 255]), min_size=1, max_size=5, unique=True)

@@ -175,7 +175,7 @@ def test_the_best_possible_dice_leaves_ignored_pixels_out(tmp_path_factory, seed
     scene(mask == 1, seed).save(folder / "image", "PNG")
     Image.fromarray(mask).save(folder / "mask", "PNG")
     sample = Sample("x", "train", "", folder / "image", (folder / "mask",), trimap=False)
-    reading = Reading(Meaning("grey", "", (1,), (255,)))
+    reading = Reading(Meaning("grey", "", (1,), (255,)), "foreground")
     result = pack_sample(sample, reading, options((16, 16), resize=resize, on_empty="keep"))
     (box,) = result.windows
     row = np.frombuffer(result.masks, np.uint8).reshape(16, 16)[: box.content_height, : box.content_width]
@@ -198,6 +198,21 @@ def test_masks_of_the_test_set_are_kept_at_their_own_size(tmp_path):
         assert archive.namelist() == ["s4.png", "s9.png"]
         with archive.open("s9.png") as file:
             assert np.array_equal(np.asarray(Image.open(file)), TRUTHS[9])
+
+
+@pytest.mark.parametrize("border", ["foreground", "background", "ignore"])
+def test_the_border_of_own_trimaps_is_kept_whatever_it_becomes(tmp_path, border):
+    own = OwnSet(tmp_path / "raw")
+    for number, split in enumerate(SPLITS):
+        trimap = np.where(TRUTHS[number], 1, 2).astype(np.uint8)
+        trimap[0] = 3
+        own.add(f"s{number}", split, scene(TRUTHS[number], number), Image.fromarray(trimap))
+    own.pack(tmp_path / "out", (24, 30), border=border)
+    with zipfile.ZipFile(tmp_path / "out/test/original_masks.zip") as archive, archive.open("s4.png") as file:
+        labels = np.asarray(Image.open(file))
+    assert np.array_equal(labels[0], [2] * 30) and np.array_equal(labels[1:], TRUTHS[4][1:])
+    packed = open_split(tmp_path / "out", "test").masks[0]
+    assert np.array_equal(packed[0], [{"foreground": 1, "background": 0, "ignore": 255}[border]] * 30)
 
 
 def test_statistics_and_shares_leave_padding_out(tmp_path):

@@ -11,7 +11,7 @@ from segkit.dataset import pictures
 from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import UnusableFile, decode
 from segkit.dataset.meaning import Meaning
-from segkit.dataset.pictures import Reading, Trimaps, read_pair, to_values, trimap_to_mask
+from segkit.dataset.pictures import Reading, Trimaps, read_pair, resolve_border, to_values, trimap_to_mask
 from tests.tiny import many
 
 ORIENTATION = 0x0112
@@ -37,7 +37,7 @@ def coloured(width: int = 12, height: int = 8) -> Image.Image:
 def pair(picture, *masks, meaning=None, size=None, page: int = 0) -> tuple[Image.Image, np.ndarray]:
     """An image and its trimap, or its masks with a meaning."""
     sample = Sample("x", "train", "", picture, masks, page=page)
-    return read_pair(sample, Reading(meaning or Trimaps("foreground")), size)
+    return read_pair(sample, Reading(meaning or Trimaps(), "foreground"), size)
 
 
 def reason(picture, *masks, **changes) -> str:
@@ -78,7 +78,7 @@ def test_the_smallest_and_the_narrowest_picture(tmp_path, size):
 
 def trimap_reason(path) -> str:
     with pytest.raises(UnusableFile) as caught:
-        decode(path, Trimaps("foreground").check)
+        decode(path, Trimaps().check)
     return f"mask: {caught.value}"
 
 
@@ -86,7 +86,7 @@ def test_the_pages_of_a_mask_are_not_counted(tmp_path, monkeypatch):
     """A TIFF of 100,000 pages took 50 seconds, since ``n_frames`` reads each page's directory."""
     pages = [Image.new("L", (9, 9))] * 3
     pages[0].save(tmp_path / "m", "TIFF")
-    assert decode(tmp_path / "m", Trimaps("foreground").check).size == (9, 9)
+    assert decode(tmp_path / "m", Trimaps().check).size == (9, 9)
     monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "n_frames", property(lambda image: pytest.fail("counted")))
     pages[0].save(tmp_path / "m", "TIFF", save_all=True, append_images=pages[1:])
     assert trimap_reason(tmp_path / "m") == "mask: it has several frames; save one"
@@ -230,14 +230,15 @@ def test_a_trimap_becomes_a_mask_or_is_refused(trimap, border):
     unexpected = sorted(set(np.unique(trimap).tolist()) - meaning.keys())
     if unexpected:
         with pytest.raises(UnusableFile, match=rf"values other than 1 \(pet\).*: \[{unexpected[0]}"):
-            trimap_to_mask(Image.fromarray(trimap), border)
+            trimap_to_mask(Image.fromarray(trimap))
     elif (trimap == 3).all() and border != "background":
         with pytest.raises(UnusableFile, match="every pixel of the mask is border"):
-            trimap_to_mask(Image.fromarray(trimap), border)
+            resolve_border(trimap_to_mask(Image.fromarray(trimap)), border)
     else:
         expected = [[meaning[value] for value in row] for row in trimap.tolist()]
-        mask = trimap_to_mask(Image.fromarray(trimap), border)
-        assert mask.tolist() == expected
+        labels = trimap_to_mask(Image.fromarray(trimap))
+        assert labels.tolist() == [[(1, 0, 2)[value - 1] for value in row] for row in trimap.tolist()]
+        assert resolve_border(labels, border).tolist() == expected
 
 
 @pytest.mark.parametrize(("orientation", "decoded"), [(1, (80, 60)), (6, (60, 80)), (9, (80, 60))])
@@ -268,18 +269,18 @@ def test_an_orientation_that_is_none_turns_nothing(tmp_path):
         pair(tmp_path / "x.jpg", tmp_path / "m.png")
 
 
-OWN = Meaning("grey", "", (1,), (255,))
+OWN = Meaning("grey", "", (1,), (255,), (2,))
 
 
 def test_several_masks_are_united(tmp_path):
-    """Foreground in one of them is foreground, else ignored in one of them is ignored."""
+    """Foreground in one of them is foreground, else border in one of them is border, else ignored ignored."""
     coloured(9, 8).save(tmp_path / "x", "PNG")
-    values = np.array(np.meshgrid([0, 1, 255], [0, 1, 255], [0, 1, 255]), np.uint8).reshape(3, 27)
+    values = np.array(np.meshgrid(*[[0, 1, 2, 255]] * 3), np.uint8).reshape(3, 64)
     for number, each in enumerate(values):
         Image.fromarray(np.resize(each, (8, 9))).save(tmp_path / f"m{number}", "PNG")
     _, united = pair(tmp_path / "x", *(tmp_path / f"m{number}" for number in range(3)), meaning=OWN)
-    expected = [1 if 1 in each else max(each) for each in values.T.tolist()]
-    assert united.ravel()[:27].tolist() == expected
+    expected = [next(value for value in (1, 2, 255, 0) if value in each) for each in values.T.tolist()]
+    assert united.ravel()[:64].tolist() == expected
 
 
 def test_of_several_masks_each_must_fit(tmp_path):

@@ -16,6 +16,7 @@ from segkit.evaluation.evaluate import evaluate
 from segkit.models import build
 from segkit.models.checkpoint import load_checkpoint, save_checkpoint
 from segkit.models.normalize import Normalizer
+from tests.packing import pack
 from tests.tiny import make_project, small_params, usable
 
 SIZE = (24, 32)  # below every picture's size, so that going back to it is plain bilinear interpolation
@@ -85,7 +86,8 @@ def tally(prediction: np.ndarray, truth: np.ndarray) -> list[int]:
             int((~prediction & truth).sum()), int((~prediction & ~truth).sum())]  # fmt: skip
 
 
-def by_hand(made, names: list[str], original_size: bool = False) -> np.ndarray:
+def by_hand(made, names: list[str], original_size: bool = False, border: bool = True) -> np.ndarray:
+    """Counts of each image; the border of its trimap is foreground, or ignored."""
     counts = []
     for name in names:
         picture, trimap = Image.open(made.raw.picture(name)), Image.open(made.raw.mask(name))
@@ -94,7 +96,9 @@ def by_hand(made, names: list[str], original_size: bool = False) -> np.ndarray:
             foreground = np.asarray(Image.fromarray(foreground).resize(picture.size, Image.Resampling.BILINEAR))
         else:
             trimap = trimap.resize(SIZE[::-1], Image.Resampling.NEAREST)
-        counts.append(tally(foreground >= 0.5, np.asarray(trimap) != 2))
+        trimap = np.asarray(trimap)
+        counted = np.full_like(trimap, True, bool) if border else trimap != 3
+        counts.append(tally((foreground >= 0.5)[counted], trimap[counted] != 2))
     return np.array(counts)
 
 
@@ -116,17 +120,20 @@ def expected_scores(counts: np.ndarray) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("block", ["valid", "test", "test_original"])
+BLOCKS = {"valid": 3, "test": 17, "test_original": 17, "test_original_no_border": 17}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
 def test_the_scores_are_those_computed_by_hand(made, block):
     names = made.raw.lists["trainval"][::10] if block == "valid" else made.raw.lists["test"]
-    counts = by_hand(made, names, original_size=block == "test_original")
+    counts = by_hand(made, names, original_size="original" in block, border="no_border" not in block)
     assert min(counts.sum(0)) > 50  # a network that says something of everything
     assert made.scores[block] == pytest.approx(expected_scores(counts) | {"images": len(names)}, abs=5e-4)
 
 
 def test_the_file_holds_the_blocks_and_scores_of_the_contract(made):
-    assert list(made.scores) == ["valid", "test", "test_original"]
-    for block, images in (("valid", 3), ("test", 17), ("test_original", 17)):
+    assert list(made.scores) == list(BLOCKS)
+    for block, images in BLOCKS.items():
         assert tuple(made.scores[block]) == (*SCORES, "images")
         assert made.scores[block]["images"] == images
     assert f"test Dice {made.scores['test']['dice']:.4f}" in made.line
@@ -143,15 +150,20 @@ def test_dvc_s_metrics_are_five_of_them(made):
 
 
 def test_the_scores_of_each_image_agree_with_the_means(made):
-    assert tuple(made.rows[0]) == ("split", "name", "group", "dice", "iou", "tp", "fp", "fn", "tn")
+    sized = ("dice", "iou", "tp", "fp", "fn", "tn")
+    assert tuple(made.rows[0]) == ("split", "name", "group", *sized, *(f"{column}_original" for column in sized))
     assert [row["name"] for row in made.rows] == made.raw.lists["test"]
     assert {row["split"] for row in made.rows} == {"test"}
     assert {row["group"] for row in made.rows} == {"cat", "big_dog"}
-    for name in ("dice", "iou"):
-        assert np.mean([float(row[name]) for row in made.rows]) == pytest.approx(made.scores["test"][name], abs=1e-6)
-    counts = np.array([[int(row[cell]) for cell in ("tp", "fp", "fn", "tn")] for row in made.rows])
-    assert expected_scores(counts) == pytest.approx({name: made.scores["test"][name] for name in SCORES})
-    assert {int(total) for total in counts.sum(1)} == {SIZE[0] * SIZE[1]}
+    for block, ending in (("test", ""), ("test_original", "_original")):
+        scores = made.scores[block]
+        for name in ("dice", "iou"):
+            mean = np.mean([float(row[name + ending]) for row in made.rows])
+            assert mean == pytest.approx(scores[name], abs=1e-6)
+        counts = np.array([[int(row[cell + ending]) for cell in ("tp", "fp", "fn", "tn")] for row in made.rows])
+        assert expected_scores(counts) == pytest.approx({name: scores[name] for name in SCORES})
+        sizes = [SIZE if not ending else Image.open(made.raw.picture(row["name"])).size for row in made.rows]
+        assert counts.sum(1).tolist() == [width * height for width, height in sizes]
 
 
 def pictures(folder) -> dict[str, str]:
@@ -170,8 +182,8 @@ def test_pictures_have_stable_names_and_can_be_opened(made):
 
 def test_a_second_evaluation_writes_the_same_bytes(made, copy):
     evaluate("unet", params())
-    for name in ("unet.json", "scores/unet.json", "per_image/unet.csv"):
-        assert digest(copy / "metrics" / name) == digest(made.folder / "metrics" / name)
+    for name in ("metrics/unet.json", "metrics/scores/unet.json", "metrics/per_image/unet.csv", "models/unet.md"):
+        assert digest(copy / name) == digest(made.folder / name)
     assert pictures(copy) == pictures(made.folder)
 
 
@@ -199,7 +211,7 @@ def test_a_lower_threshold_finds_more(made, copy):
     line = evaluate("unet", params(evaluate__threshold=0.3))
     assert ", at threshold 0.3 (the checkpoint's default is 0.5)" in line and "threshold" not in made.line
     lower = read_json(copy / "metrics/scores/unet.json")
-    for block in ("valid", "test", "test_original"):
+    for block in BLOCKS:
         assert lower[block]["recall"] > made.scores[block]["recall"]
 
 
@@ -220,6 +232,23 @@ def test_ignored_borders_are_left_out_at_both_sizes(tmp_path, monkeypatch):
             trimap = Image.open(raw.mask(name)).resize(SIZE[::-1], Image.Resampling.NEAREST)
             used = int((np.asarray(trimap) != 3).sum())
             assert sum(int(row[cell]) for cell in ("tp", "fp", "fn", "tn")) == used < SIZE[0] * SIZE[1]
+    found = read_json(tmp_path / "metrics/scores/unet.json")
+    assert found["test_original_no_border"] == found["test_original"]
+
+
+def test_masks_without_a_border_have_one_reading(made, copy):
+    """The trimaps of the same set as black and white masks."""
+    samples = {"train": [], "valid": [], "test": []}
+    for number, name in enumerate((*made.raw.lists["trainval"][:6], *made.raw.lists["test"])):
+        split = ("train", "valid")[number % 2] if number < 6 else "test"
+        mask = (np.asarray(Image.open(made.raw.mask(name))) != 2).astype(np.uint8)
+        samples[split].append((name, np.asarray(Image.open(made.raw.picture(name))), mask))
+    shutil.rmtree(copy / "data")
+    pack(copy / "data/processed", "stretch", SIZE, **samples)
+    evaluate("unet", params())
+    found = read_json(copy / "metrics/scores/unet.json")
+    assert list(found) == ["valid", "test", "test_original"]
+    assert found["test_original"] == pytest.approx(made.scores["test_original"])
 
 
 def refusal(capsys) -> str:

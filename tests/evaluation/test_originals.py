@@ -29,6 +29,8 @@ def test_they_are_the_masks_as_they_came(packed):
     for (row,), mask in zip(test.rows[::-1], test.original_masks([4, 3, 2, 1, 0]), strict=True):
         trimap = np.asarray(Image.open(raw.mask(row["name"])))
         assert np.array_equal(mask, np.uint8([9, 1, 0, 255])[trimap])
+    for (row,), labels in zip(test.rows, test.original_labels(), strict=True):
+        assert np.array_equal(labels, np.uint8([9, 1, 0, 2])[np.asarray(Image.open(raw.mask(row["name"])))])
 
 
 def test_packing_twice_gives_the_same_bytes(packed, tmp_path):

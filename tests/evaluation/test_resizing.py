@@ -118,9 +118,9 @@ def test_stretched_images_are_counted_in_their_rows_and_interpolated_as_a_whole(
     rows = slice(0, len(SHAPES))
     probabilities = Mean().probabilities(torch.from_numpy(test.split.images[rows]))
     expected = count(probabilities >= 0.4, torch.from_numpy(test.split.masks[rows]))
-    counts, original_counts = score_test(Mean(), test, 0.4)
+    counts, originals = score_test(Mean(), test, 0.4)
     assert np.array_equal(counts, expected) and np.array_equal(counts, score_images(Mean(), test, 0.4))
-    for found, row, (_, _, mask) in zip(original_counts, probabilities, samples, strict=True):
+    for found, row, (_, _, mask) in zip(originals.counts, probabilities, samples, strict=True):
         assert np.array_equal(found, count(interpolated(row, mask.shape)[None] >= 0.4, torch.from_numpy(mask)[None])[0])
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from segkit.dataset import decode as decoding
 from segkit.dataset.catalog import Sample
 from segkit.dataset.decode import UnusableFile, decode
-from segkit.dataset.pictures import Reading, Trimaps, read_pair
+from segkit.dataset.pictures import Reading, Trimaps, read_pair, resolve_border
 from tests.fuzz.target import Target
 
 MASK, BOTH, REDUCED, UNSEALED = 1, 2, 4, 8
@@ -120,8 +120,9 @@ def _run(content: bytes, folder: Path) -> None:
     if not flags & BOTH:
         Image.new("L", decode(fuzzed).upright_size, 1).save(made, "PPM")
     picture, mask = {MASK: (made, fuzzed), BOTH: (fuzzed, fuzzed), 0: (fuzzed, made)}.get(flags & 3, (fuzzed, fuzzed))
-    reading = Reading(Trimaps(BORDERS[(flags >> 4) % 3]), (0, 1000))
-    image, values = read_pair(Sample("x", "test", "", picture, (mask,)), reading, (4, 4) if flags & REDUCED else None)
+    reading = Reading(Trimaps(), BORDERS[(flags >> 4) % 3], (0, 1000))
+    image, labels = read_pair(Sample("x", "test", "", picture, (mask,)), reading, (4, 4) if flags & REDUCED else None)
+    values = resolve_border(labels, reading.border)
     assert image.mode == "RGB" and (flags & REDUCED or image.size == values.shape[::-1])
     assert image.width >= min(4, values.shape[1]) and image.height >= min(4, values.shape[0])
     assert values.dtype == np.uint8 and set(np.unique(values)) <= {0, 1, 255}

@@ -96,7 +96,7 @@ def test_a_change_of_any_other_parameter_reruns_a_stage(key: str):
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
-        ("data.source", ["download"]),
+        ("data.source", ["download", "preprocess"]),
         ("data.folder.foreground", ["download", "preprocess"]),
         ("preprocess.size", ["preprocess"]),
         ("preprocess.normalize", ["train_resnet34_unet", "train_unet"]),
@@ -148,7 +148,8 @@ def test_dvc_has_one_metrics_file_a_model():
 def test_scores_and_curves_are_in_git_and_the_rest_in_the_cache():
     outs = {path: cached for stage in DECLARED.values() for path, cached in stage.outs.items()}
     in_git = {path for path, cached in outs.items() if not cached}
-    kinds = ("metrics/{}.json", "metrics/scores/{}.json", "metrics/training/{}.json", "metrics/curves/{}.csv")
+    metrics = ("{}.json", "scores/{}.json", "training/{}.json", "curves/{}.csv")
+    kinds = [*(f"metrics/{kind}" for kind in metrics), "models/{}.md"]
     assert in_git == {kind.format(name) for kind in kinds for name in MODEL_NAMES}
     assert {"data/raw/download", "data/processed", "data/augmented"} < set(outs)
     assert {f"models/{name}.safetensors" for name in MODEL_NAMES} < set(outs)

@@ -18,7 +18,8 @@ from tests.pipeline.workspace import Workspace, checkpoint_metadata
 SHARES = ("dice", "dice_global", "iou", "iou_global", "precision", "recall")
 SHARES += ("pixel_accuracy", "pixel_accuracy_batch", "dice_of_nothing", "dice_of_everything")
 CURVES = ["epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr"]
-PER_IMAGE = ["split", "name", "group", "dice", "iou", "tp", "fp", "fn", "tn"]
+SIZED = ["dice", "iou", "tp", "fp", "fn", "tn"]
+PER_IMAGE = ["split", "name", "group", *SIZED, *(f"{column}_original" for column in SIZED)]
 TRAINING = {"epochs", "best_epoch", "best_valid_loss", "best_valid_dice", "stopped_early", "parameters"}
 SPLITS = ("train", "valid", "test")
 SIZE = 32
@@ -68,6 +69,7 @@ def test_training_plan_has_the_originals_and_one_copy(reproduced: Workspace):
 def test_checkpoint_alone_tells_everything_needed_to_use_it(reproduced: Workspace, name: str):
     metadata = checkpoint_metadata(reproduced.root / f"models/{name}.safetensors")
     assert metadata["model"] == name
+    assert metadata["source"] == "synthetic"
     assert metadata["input_size"] == [SIZE, SIZE]
     assert metadata["threshold"] == 0.5
     assert metadata["classes"] == {"0": "background", "1": "foreground"}
@@ -97,7 +99,7 @@ def test_training_metrics_belong_to_the_curves(reproduced: Workspace, name: str)
 @each_model
 def test_evaluation_has_every_score_of_every_split(reproduced: Workspace, name: str):
     values = metrics(reproduced, f"scores/{name}")
-    assert list(values) == ["valid", "test", "test_original"]
+    assert list(values) == ["valid", "test", "test_original", "test_original_no_border"]
     for block in values.values():
         assert set(block) == {*SHARES, "images"}
         assert all(0 <= block[share] <= 1 for share in SHARES)
@@ -162,15 +164,16 @@ CHANGING = {
 def text_outputs(workspace: Workspace) -> dict[str, str]:
     """What a run writes as text: what git tracks, what DVC caches, and the checkpoints' headers."""
     root = workspace.root
-    paths = [root / "dvc.lock", *root.glob("metrics/**/*.*"), *root.glob("data/**/*.*")]
-    texts = {path: path.read_text() for path in paths if path.suffix in (".lock", ".json", ".csv", ".txt")}
+    paths = [root / "dvc.lock", *root.glob("metrics/**/*.*"), *root.glob("data/**/*.*"), *root.glob("models/*.md")]
+    texts = {path: path.read_text() for path in paths if path.suffix in (".lock", ".json", ".csv", ".txt", ".md")}
     texts |= {path: json.dumps(checkpoint_metadata(path)) for path in root.glob("models/*.safetensors")}
     return {path.relative_to(root).as_posix(): text for path, text in texts.items()}
 
 
 def test_no_output_names_a_time_a_host_a_path_or_a_commit(reproduced: Workspace):
     texts = text_outputs(reproduced)
-    assert {f"metrics/scores/{name}.json" for name in MODEL_NAMES} | {"dvc.lock"} <= set(texts)
+    kinds = ("metrics/scores/{}.json", "models/{}.md")
+    assert {kind.format(name) for kind in kinds for name in MODEL_NAMES} | {"dvc.lock"} <= set(texts)
     patterns = CHANGING | {
         "the folder": re.escape(str(reproduced.root)),
         "the host": rf"\b{re.escape(socket.gethostname())}\b",

@@ -18,7 +18,9 @@ EVALUATIONS = {f"evaluate@{name}" for name in MODEL_NAMES}
 STALE = {
     "segkit/base": set(),
     "segkit/cli.py": set(),
+    "segkit/demo": set(),
     "segkit/reporting": set(),
+    "segkit/inference": set(),
     "benchmarks": set(),
     "docs": set(),
     "segkit/sources": {"download"},

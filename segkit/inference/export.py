@@ -1,0 +1,188 @@
+"""``segkit export``: a checkpoint as a program for other runtimes, with everything around the network inside.
+
+The program takes ``images``, ``uint8 (N, H, W, 3)`` RGB of any size, and returns ``probabilities`` of foreground,
+``float32 (N, H, W)``. Normalisation, padding and the meaning of the head are part of it.
+"""
+
+import io
+import json
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segkit.base.errors import InputError
+from segkit.base.files import atomic_write
+from segkit.inference.samples import Samples
+from segkit.models import heads
+from segkit.models.checkpoint import METADATA_KEY, load_checkpoint
+from segkit.models.normalize import to_float
+from segkit.models.predictor import Predictor
+
+ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
+EXAMPLE = (2, 50, 70, 3)  # any size: all but the 3 are free
+MOST = 1e-3  # difference of a probability
+LOSS = 0.002  # of Dice that a quantised variant may have
+ROUNDS, BATCHES = 5, (1, 8)
+CPU = torch.device("cpu")
+
+Run = Callable[[Tensor], Tensor]
+
+
+class Program(nn.Module):
+    """A predictor as one module."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.model, self.normalizer = predictor.model, predictor.normalizer
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``uint8 (N, H, W, 3)`` to ``float32 (N, H, W)``."""
+        return heads.probabilities(self.model(self.normalizer(to_float(images, CPU))))
+
+
+@dataclass
+class Variant:
+    """One way to run the network; ``content``: of its file; ``dice``: None where there are no masks."""
+
+    name: str
+    size: int
+    run: Run
+    content: bytes = b""
+    dice: float | None = None
+    speeds: dict[int, list[float]] = field(default_factory=lambda: {batch: [] for batch in BATCHES})
+
+
+def export(path: Path, kind: str, target: Path | None, samples: Samples) -> None:
+    """Export the checkpoint ``path`` as ``onnx`` or ``torch`` beside it or to ``target``, and print what came out.
+
+    Raises InputError for a checkpoint that cannot be used, and, before anything is written, if the result differs from
+    the original by more than ``MOST``.
+    """
+    predictor = Predictor(load_checkpoint(path), CPU)
+    target = target or path.with_suffix(ENDINGS[kind])
+    with _silence():
+        program = torch.export.export(
+            Program(predictor).eval(), (torch.zeros(EXAMPLE, dtype=torch.uint8),), dynamic_shapes={"images": _FREE}
+        )
+        content = _as_onnx(program, predictor.metadata) if kind == "onnx" else _as_torch(program, predictor.metadata)
+    original = Variant("checkpoint, torch", path.stat().st_size, predictor.probabilities)
+    exported = Variant(target.name, len(content), _runner(kind, content), content)
+    difference = largest_difference(original.run, exported.run, samples.check)
+    if difference > MOST:
+        raise InputError(
+            f"{path}: its export differs by {difference:.1e} from it, more than {MOST:g}; nothing was written"
+        )
+    variants = [original, exported]
+    if kind == "onnx" and samples.masks is not None:
+        variants.append(_quantised(content, target, samples))
+    for variant in variants:
+        variant.dice = samples.dice(variant.run)
+    print(f"{target}: largest difference of a probability {difference:.1e}, on {samples.words}")
+    _measure(variants, samples.check)
+    print(_table(variants), flush=True)
+    _write(target, exported)
+    for variant in variants[2:]:
+        loss = exported.dice - variant.dice
+        kept = loss <= LOSS
+        print(f"{variant.name}: Dice changes by {-loss:+.4f}; {'kept' if kept else f'not kept, {LOSS:g} may be lost'}")
+        if kept:
+            _write(target.with_name(variant.name), variant)
+
+
+def largest_difference(original: Run, exported: Run, images: Tensor) -> float:
+    """Over ``images`` ``uint8 (N, H, W, 3)``: at their own size, and cut to sizes that are no multiple of anything."""
+    height, width = images.shape[1:3]
+    cuts = [*images.split(8), images[:1, : height - 7, : width - 3], images[:3, : height // 2 + 1, : width - 1]]
+    return max((original(cut) - exported(cut)).abs().max().item() for cut in cuts)
+
+
+_FREE = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
+
+
+def _as_onnx(program: torch.export.ExportedProgram, metadata: dict[str, Any]) -> bytes:
+    names = {"input_names": ["images"], "output_names": ["probabilities"]}
+    model = torch.onnx.export(program, dynamo=True, verbose=False, **names).model_proto
+    for value in (*model.graph.input, *model.graph.output):
+        for dimension, name in zip(value.type.tensor_type.shape.dim, ("batch", "height", "width"), strict=False):
+            dimension.dim_param = name
+    del model.graph.value_info[:]  # sizes in between, under the names that were replaced
+    model.doc_string = "Foreground probabilities of RGB images. Made by segkit."
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, json.dumps(metadata, sort_keys=True)
+    return model.SerializeToString()
+
+
+def _as_torch(program: torch.export.ExportedProgram, metadata: dict[str, Any]) -> bytes:
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+    return content.getvalue()
+
+
+def _runner(kind: str, content: bytes) -> Run:
+    """What the exported file computes, read back from its bytes."""
+    if kind == "torch":
+        with _silence():
+            return torch.no_grad()(torch.export.load(io.BytesIO(content)).module())
+    from segkit.inference.onnx_network import INPUT, OUTPUT, session
+
+    running = session(content)
+    return lambda images: torch.from_numpy(running.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+
+def _quantised(content: bytes, target: Path, samples: Samples) -> Variant:
+    from segkit.inference.quantise import quantise
+
+    with _silence():
+        smaller = quantise(content, samples.calibration)
+    return Variant(f"{target.stem}.int8.onnx", len(smaller), _runner("onnx", smaller), smaller)
+
+
+def _measure(variants: list[Variant], images: Tensor) -> None:
+    """Images per second on this CPU, in turns."""
+    for _ in range(ROUNDS):
+        for variant in variants:
+            for batch in BATCHES:
+                pictures, times = images[:batch], 1 + 8 // batch
+                variant.run(pictures)
+                start = time.perf_counter()
+                for _ in range(times):
+                    variant.run(pictures)
+                variant.speeds[batch].append(times * len(pictures) / (time.perf_counter() - start))
+
+
+def _table(variants: list[Variant]) -> str:
+    rows = [("", "MB", *(f"images/s, {batch} at once" for batch in BATCHES), "Dice")]
+    for variant in variants:
+        speeds = (f"{statistics.median(speed):.1f}" for speed in variant.speeds.values())
+        dice = "" if variant.dice is None else f"{variant.dice:.4f}"
+        rows.append((variant.name, f"{variant.size / 1e6:.1f}", *speeds, dice))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
+    )
+
+
+def _write(target: Path, variant: Variant) -> None:
+    with atomic_write(target) as file:
+        file.write(variant.content)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without the exporters' many lines, none of which a user can act on; what fails is raised."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
