@@ -15,23 +15,29 @@ from torch import Tensor
 
 SIDE = 512  # of the reduced image that certain colours are taken from
 UNCERTAIN = 1 / 80  # of the longer side: how far from the mask's edge a pixel may be partly transparent
-STRIP = 256  # lines
+STRIP = 64  # lines
 
 
 def cutout(image: Image.Image, probabilities: np.ndarray, threshold: float) -> Image.Image:
-    """Mode RGBA, the size of ``image`` (mode RGB), of foreground ``probabilities`` ``float32 (h, w)``.
+    """Mode RGBA, the size of ``image`` (mode RGB), of foreground ``probabilities`` ``float32 (h, w)``; a new image.
 
     Near the edge of the mask the opacity follows the probability; farther away it is 0 or 1.
     """
+    result = image.copy()
+    cut_out(result, probabilities, threshold)
+    return result
+
+
+def cut_out(image: Image.Image, probabilities: np.ndarray, threshold: float) -> None:
+    """Do the same in place."""
     around = _Surroundings.of(image, probabilities, threshold)
-    result = Image.new("RGBA", image.size)
-    for top in range(0, image.height, STRIP):  # the whole as floats would take ten times the memory
+    image.putalpha(255)
+    for top in range(0, image.height, STRIP):  # a large image leaves no memory for several of its size
         bottom = min(top + STRIP, image.height)
-        pixels = np.asarray(image.crop((0, top, image.width, bottom)))
+        pixels = np.asarray(image.crop((0, top, image.width, bottom)))[..., :3]
         opacity = around.opacity(probabilities[top:bottom], threshold, top)
         colours = around.foreground(pixels, opacity, top)
-        result.paste(Image.fromarray(np.dstack([colours, opacity])), (0, top))
-    return result
+        image.paste(Image.fromarray(np.dstack([colours, opacity])), (0, top))
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,9 @@ class _Surroundings:
         scale = min(1.0, SIDE / max(image.size))
         width, height = (max(1, round(side * scale)) for side in image.size)
         kernel = 2 * max(1, round(max(width, height) * UNCERTAIN)) + 1
-        mask = Image.fromarray((probabilities >= threshold) * np.uint8(255))
-        share = _tensor(mask.resize((width, height), Image.Resampling.BOX)) / 255
+        mask = (probabilities >= threshold).view(np.uint8)
+        mask *= 255  # in place
+        share = _tensor(Image.fromarray(mask).resize((width, height), Image.Resampling.BOX)) / 255
         inside, outside = (_eroded(region, kernel) for region in (share, 1 - share))
         certain = (128 + 127 * (inside - outside)).round()
         colours = _tensor(image.resize((width, height), Image.Resampling.BOX))

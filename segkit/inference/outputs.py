@@ -19,8 +19,8 @@ from segkit.base.files import atomic_write
 from segkit.dataset.decode import UnusableFile
 from segkit.dataset.pictures import read_image
 from segkit.inference import marks
-from segkit.inference.cutout import cutout
-from segkit.inference.drawing import overlay
+from segkit.inference.cutout import cut_out
+from segkit.inference.drawing import draw_overlay
 from segkit.inference.finding import Found
 from segkit.inference.model import Prediction
 
@@ -63,13 +63,16 @@ class Outputs:
         """Whether all files of the image are there, made of the same file by the same model and settings."""
         try:
             digits = self._digits(image)
-        except OSError:
+        except UnusableFile:
             return False
         return all(marks.read(path) == digits for path in self.paths(image.place).values())
 
     def _digits(self, image: Found) -> str:
-        """What the mark of an image's results says; another after the image was changed."""
-        status = image.path.stat()
+        """What the mark of an image's results says; another after the image was changed. Raises UnusableFile."""
+        try:
+            status = image.path.stat()
+        except OSError as error:
+            raise UnusableFile(f"cannot be read: {error.strerror}") from None
         made_of = self.made_by, os.fspath(image.path), status.st_size, status.st_mtime_ns
         return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
 
@@ -94,15 +97,10 @@ class Outputs:
 
     def _write(self, image: Found, paths: dict[str, Path], digits: str, prediction: Prediction, ms: float) -> None:
         mask, probabilities = prediction
-        if self.overlay or self.cutout:
-            picture, _ = read_image(image.path, scale=self.scale)
-            if picture.size != mask.shape[::-1]:
-                raise UnusableFile("it was changed during its prediction")
-            if self.cutout:
-                _save(cutout(picture, probabilities, self.threshold), paths["cutout"], digits)
-            if self.overlay:
-                _save(overlay(picture, mask), paths["overlay"], digits)
-            del picture
+        if self.overlay:
+            _save(self._overlay(image, mask), paths["overlay"], digits)
+        if self.cutout:
+            _save(self._cutout(image, probabilities), paths["cutout"], digits)
         if self.probability:
             _save(Image.fromarray(_quantized(probabilities, self.probability)), paths["probability"], digits)
         if self.json:
@@ -111,6 +109,23 @@ class Outputs:
             with atomic_write(paths["json"], "w", durable=False, encoding="utf-8") as file:
                 file.write(json.dumps(found, indent=2) + "\n")
         _save(Image.fromarray(mask * np.uint8(255)), paths["mask"], digits)
+
+    def _overlay(self, image: Found, mask: np.ndarray) -> Image.Image:
+        picture = self._picture(image, mask)
+        draw_overlay(picture, mask)
+        return picture
+
+    def _cutout(self, image: Found, probabilities: np.ndarray) -> Image.Image:
+        picture = self._picture(image, probabilities)
+        cut_out(picture, probabilities, self.threshold)
+        return picture
+
+    def _picture(self, image: Found, like: np.ndarray) -> Image.Image:
+        """Read again for each kind, since two copies of a large image may not fit into memory."""
+        picture, _ = read_image(image.path, scale=self.scale)
+        if picture.size != like.shape[::-1]:
+            raise UnusableFile("it was changed during its prediction")
+        return picture
 
 
 def _save(image: Image.Image, path: Path, digits: str) -> None:
