@@ -182,9 +182,14 @@ def predict(images: Sequence[Found], settings: Settings) -> str:
     outputs.refuse_sources(images)
     left = [image for image in images if not (settings.resume and outputs.done(image))]
     skipped = f"{counted(len(images) - len(left), 'image')} done before, " if settings.resume else ""
-    start = time.perf_counter()
-    with interrupts.deferred() as stop:
-        faults = _run(Work(model, outputs, settings.batch or model.batch, threads, stop), left)
+    batch, start = settings.batch or model.batch, time.perf_counter()
+    try:
+        with interrupts.deferred() as stop:
+            faults = _run(Work(model, outputs, batch, threads, stop), left)
+    except RuntimeError as error:  # torch's, on any device
+        if "memory" not in str(error):
+            raise
+        raise InputError(f"the device is out of memory; lower --batch, which was {batch}") from None
     if stop.number:
         signal.raise_signal(stop.number)  # to whoever handles it outside
     if faults:

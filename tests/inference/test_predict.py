@@ -236,6 +236,16 @@ def test_an_error_in_a_worker_ends_the_run_or_is_reported_but_never_hangs(
         )
 
 
+@pytest.mark.parametrize("said", ["DefaultCPUAllocator: can't allocate memory: you", "CUDA out of memory. Tried to"])
+def test_a_device_without_memory_is_one_line(checkpoint, photos, monkeypatch, capsys, said):
+    def rows(*_):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(Model, "rows", rows)
+    run(checkpoint, "photos", "--batch", "7", status=2)
+    assert capsys.readouterr().err == "segkit predict: the device is out of memory; lower --batch, which was 7\n"
+
+
 def test_a_bug_in_a_worker_is_raised(checkpoint, photos, monkeypatch):
     monkeypatch.setattr(Model, "assemble", lambda *_: 1 // 0)
     with pytest.raises(ZeroDivisionError):
