@@ -1,6 +1,7 @@
 """The command line: ``python -m segkit COMMAND``. What a command needs is imported when it runs."""
 
 import argparse
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -71,9 +72,11 @@ def _add_predict(commands: Any) -> None:
     )
     command.add_argument("--resume", action="store_true", help="skip images that are done")
     command.add_argument(
-        "--batch", type=_positive(int), default=8, help="rows the network computes at once; default: 8"
+        "--batch", type=_positive(int), help="rows the network computes at once; default: 2 at 256 px, fewer of larger"
     )
-    command.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto")
+    command.add_argument(
+        "--device", type=_device, default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto"
+    )
     command.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="default: fp32")
     command.set_defaults(work=_predict, again="run it again with --resume to go on")
 
@@ -103,7 +106,9 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument("--masks", required=True, metavar="DIR", help="its masks; data.folder says how they match")
     command.add_argument("--threshold", type=_share, help="a pixel is foreground from here on; default: the model's")
     command.add_argument("--json", type=_file, metavar="FILE", help="also write all scores, also of each image")
-    command.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto")
+    command.add_argument(
+        "--device", type=_device, default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto"
+    )
     command.set_defaults(work=_evaluate)
 
 
@@ -216,6 +221,12 @@ def _share(text: str) -> float:
         if 0 < (value := float(text)) < 1:
             return value
     raise argparse.ArgumentTypeError(f"not a number between 0 and 1: {text!r}")
+
+
+def _device(text: str) -> str:
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        return text
+    raise argparse.ArgumentTypeError(f"not auto, cpu, cuda, cuda:1 or mps: {text!r}")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -25,7 +25,9 @@ from segkit.inference.networks import Network, open_network
 from segkit.models import heads
 from segkit.models.predictor import to_size
 
-BATCH = 8  # larger batches are no faster on a CPU
+# Rows that the network computes at once: no more at 256 px, since larger batches are no faster on a CPU, and a U-Net
+# takes 100 MB a row in each worker.
+BATCH_PIXELS, MOST_ROWS = 2 * 256 * 256, 32
 Picture = str | Path | Image.Image | np.ndarray
 
 
@@ -108,6 +110,12 @@ class Model:
         """The checkpoint's metadata: ``model``, ``input_size``, ``threshold`` and so on."""
         return self.network.metadata
 
+    @property
+    def batch(self) -> int:
+        """Rows that the network computes at once, unless told otherwise."""
+        height, width = self.metadata["input_size"]
+        return max(1, min(BATCH_PIXELS // (height * width), MOST_ROWS))
+
     def predict(self, image: Picture, *, threshold: float | None = None) -> Prediction:
         """Segment one image: a path, a PIL image, or an array ``uint8 (h, w)``, ``(h, w, 3)`` or ``(h, w, 4)``.
 
@@ -142,10 +150,10 @@ class Model:
         size = tuple(self.metadata["input_size"])
         return (image_row(each.image, box, size, len(each.boxes) == 1) for each in images for box in each.boxes)
 
-    def rows(self, images: Sequence[Opened], batch: int = BATCH) -> Iterator[Tensor]:
-        """Probabilities ``float32 (H, W)`` of one row after another, on the CPU, predicted in batches."""
+    def rows(self, images: Sequence[Opened], batch: int | None = None) -> Iterator[Tensor]:
+        """Probabilities ``float32 (H, W)`` of one row after another, on the CPU, predicted ``batch`` at a time."""
         pixels = self.pixels(images)
-        while chunk := list(islice(pixels, batch)):
+        while chunk := list(islice(pixels, batch or self.batch)):
             pictures = torch.from_numpy(np.stack(chunk))
             found = self.network.probabilities(pictures)
             if self.tta:

@@ -56,7 +56,7 @@ class Outputs:
         sources = {os.path.realpath(image.path) for image in images}
         for image in images:
             for path in self.paths(image.place).values():
-                if os.path.realpath(path) in sources:
+                if os.path.exists(path) and os.path.realpath(path) in sources:
                     raise InputError(f"{brief(path, 300)} is itself one of the images; choose another folder for --out")
 
     def done(self, image: Found) -> bool:

@@ -28,7 +28,7 @@ from segkit.base.progress import bar
 from segkit.base.workspace import cores
 from segkit.dataset.decode import UnusableFile
 from segkit.inference.finding import Found
-from segkit.inference.model import BATCH, Model, Opened, Prediction, load
+from segkit.inference.model import Model, Opened, Prediction, load
 from segkit.inference.outputs import Outputs
 
 PIXELS = 2**27  # of images at their full size, in all threads together; a larger image is processed alone
@@ -39,7 +39,7 @@ LINE_SECONDS = 30  # between lines about progress where there is no terminal
 class Settings:
     """What to predict with (see ``segkit.inference.model.load``), and what to write to ``out`` (see ``Outputs``).
 
-    ``batch``: rows that the network computes at once. ``resume``: skip images that are done.
+    ``batch``: rows that the network computes at once; None: ``Model.batch``. ``resume``: skip images that are done.
     """
 
     model: Path
@@ -54,7 +54,7 @@ class Settings:
     scale: Sequence[float] | None = None
     device: str = "auto"
     precision: str = "fp32"
-    batch: int = BATCH
+    batch: int | None = None
     resume: bool = False
 
 
@@ -182,9 +182,14 @@ def predict(images: Sequence[Found], settings: Settings) -> str:
     outputs.refuse_sources(images)
     left = [image for image in images if not (settings.resume and outputs.done(image))]
     skipped = f"{counted(len(images) - len(left), 'image')} done before, " if settings.resume else ""
-    start = time.perf_counter()
-    with interrupts.deferred() as stop:
-        faults = _run(Work(model, outputs, settings.batch, threads, stop), left)
+    batch, start = settings.batch or model.batch, time.perf_counter()
+    try:
+        with interrupts.deferred() as stop:
+            faults = _run(Work(model, outputs, batch, threads, stop), left)
+    except RuntimeError as error:  # torch's, on any device
+        if "memory" not in str(error):
+            raise
+        raise InputError(f"the device is out of memory; lower --batch, which was {batch}") from None
     if stop.number:
         signal.raise_signal(stop.number)  # to whoever handles it outside
     if faults:

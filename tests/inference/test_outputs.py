@@ -150,6 +150,8 @@ def test_results_replace_those_of_before(tmp_path, image):
 
 def test_an_image_is_never_replaced(tmp_path):
     images = [Found(tmp_path / name, Path(name).stem) for name in ("x.png", "x_mask.png")]
+    for image in images:
+        make_picture(image.path)
     with pytest.raises(InputError, match=r"x_mask\.png is itself one of the images; choose another folder for --out"):
         outputs(tmp_path).refuse_sources(images)
     outputs(tmp_path / "out").refuse_sources(images)
