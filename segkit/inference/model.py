@@ -20,10 +20,9 @@ from segkit.base.errors import InputError, brief
 from segkit.dataset.decode import UnusableFile, guarded
 from segkit.dataset.geometry import Window, image_row, windows
 from segkit.dataset.pictures import full_range, read_image, to_rgb
-from segkit.evaluation.stitching import Row, blend, content
+from segkit.evaluation.stitching import Row, at_original_size
 from segkit.inference.networks import Network, open_network
 from segkit.models import heads
-from segkit.models.predictor import to_size
 
 # Rows that the network computes at once: no more at 256 px, since larger batches are no faster on a CPU, and a U-Net
 # takes 100 MB a row in each worker.
@@ -162,10 +161,7 @@ class Model:
 
     def assemble(self, image: Opened, rows: Iterable[Tensor]) -> Tensor:
         """Probabilities ``float32 (h, w)`` of an image, from the next of ``rows``, as in evaluation."""
-        own, lines = islice(rows, len(image.boxes)), image.rows
-        if len(lines) > 1:
-            return blend(own, lines)
-        return to_size(content(next(own), lines[0]), image.height, image.width)
+        return at_original_size(islice(rows, len(image.boxes)), image.rows, tiled=len(image.boxes) > 1)
 
     def mask(self, probabilities: Tensor, threshold: float | None = None) -> np.ndarray:
         """``bool (h, w)``, true from ``threshold`` on; None: the checkpoint's."""
