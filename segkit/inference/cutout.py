@@ -55,13 +55,10 @@ class _Surroundings:
         scale = min(1.0, SIDE / max(image.size))
         width, height = (max(1, round(side * scale)) for side in image.size)
         kernel = 2 * max(1, round(max(width, height) * UNCERTAIN)) + 1
-        mask = (probabilities >= threshold).view(np.uint8)
-        mask *= 255  # in place
-        share = _tensor(Image.fromarray(mask).resize((width, height), Image.Resampling.BOX)) / 255
+        share, reduced = _reduced(probabilities, threshold, (height, width))
         inside, outside = (_eroded(region, kernel) for region in (share, 1 - share))
         certain = (128 + 127 * (inside - outside)).round()
         colours = _tensor(image.resize((width, height), Image.Resampling.BOX))
-        reduced = F.adaptive_avg_pool2d(torch.from_numpy(probabilities)[None, None], (height, width))
         opacity = torch.from_numpy(_soft(reduced.numpy(), threshold))
         nearest = _nearest(colours, opacity, inside, kernel), _nearest(colours, 1 - opacity, outside, kernel)
         return cls(*map(_image, (certain, *nearest)), image.height)
@@ -92,6 +89,17 @@ class _Surroundings:
 def _soft(probabilities: np.ndarray, threshold: float) -> np.ndarray:
     """Opacity near the edge: 0 up to half of the threshold, 1 from half of the way between it and 1."""
     return np.interp(probabilities, (0.0, threshold / 2, (1 + threshold) / 2, 1.0), (0, 0, 1, 1)).astype(np.float32)
+
+
+def _reduced(probabilities: np.ndarray, threshold: float, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The mask's share of each cell, and the mean probability there, ``(1, 1, h, w)``."""
+    bands, height = [], len(probabilities)
+    for line in range(size[0]):  # the whole mask as floats would be large
+        band = probabilities[line * height // size[0] : -(-(line + 1) * height // size[0])]
+        both = torch.from_numpy(np.stack([band >= threshold, band]).astype(np.float32))
+        bands.append(F.adaptive_avg_pool2d(both, (1, size[1])))
+    share, mean = torch.cat(bands, dim=1)
+    return share[None, None], mean[None, None]
 
 
 def _eroded(region: Tensor, kernel: int) -> Tensor:

@@ -96,11 +96,7 @@ class Outputs:
             raise
 
     def _write(self, image: Found, paths: dict[str, Path], digits: str, prediction: Prediction, ms: float) -> None:
-        mask, probabilities = prediction
-        if self.overlay:
-            _save(self._overlay(image, mask), paths["overlay"], digits)
-        if self.cutout:
-            _save(self._cutout(image, probabilities), paths["cutout"], digits)
+        mask, probabilities = prediction  # what takes least memory first: freed memory is not always given back
         if self.probability:
             _save(Image.fromarray(_quantized(probabilities, self.probability)), paths["probability"], digits)
         if self.json:
@@ -108,6 +104,10 @@ class Outputs:
             found |= describe(prediction) | {"threshold": self.threshold, "milliseconds": round(ms, 2)}
             with atomic_write(paths["json"], "w", durable=False, encoding="utf-8") as file:
                 file.write(json.dumps(found, indent=2) + "\n")
+        if self.overlay:
+            _save(self._overlay(image, mask), paths["overlay"], digits)
+        if self.cutout:
+            _save(self._cutout(image, probabilities), paths["cutout"], digits)
         _save(Image.fromarray(mask * np.uint8(255)), paths["mask"], digits)
 
     def _overlay(self, image: Found, mask: np.ndarray) -> Image.Image:
