@@ -72,7 +72,7 @@ def _add_predict(commands: Any) -> None:
     )
     command.add_argument("--resume", action="store_true", help="skip images that are done")
     command.add_argument(
-        "--batch", type=_positive(int), help="rows the network computes at once; default: 2 at 256 px, fewer of larger"
+        "--batch", type=_positive(int), help="rows the network computes at once; default: 2 at 256 px, more of smaller"
     )
     command.add_argument(
         "--device", type=_device, default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto"
