@@ -79,7 +79,7 @@ def _add_predict(commands: Any) -> None:
         "--batch",
         type=_positive(int),
         metavar="N",
-        help="rows the network computes at once; default: 2 at 256 px, fewer of larger",
+        help="rows the network computes at once; default: 2 at 256 px, more of smaller",
     )
     command.add_argument(
         "--device", type=_device, default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto"

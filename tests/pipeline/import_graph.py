@@ -16,7 +16,8 @@ def code_files(module: str) -> set[str]:
         path = _file(waiting.pop())
         if path is not None and path.relative_to(ROOT).as_posix() not in files:
             files.add(path.relative_to(ROOT).as_posix())
-            waiting += _imported(path)
+            if path != ROOT / "segkit/__init__.py":  # its import waits for segkit.load, which no stage calls
+                waiting += _imported(path)
     return files
 
 
