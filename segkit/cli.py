@@ -62,9 +62,13 @@ def _add_predict(commands: Any) -> None:
     command.add_argument(
         "--cutout", action="store_true", help="also NAME_cutout.png: the foreground, transparent around"
     )
-    command.add_argument("--probability", type=int, choices=(8, 16), default=0, help="also NAME_probability.png, bits")
+    command.add_argument(
+        "--probability", type=int, choices=(8, 16), default=0, help="also NAME_probability.png, in 8 or 16 bits"
+    )
     command.add_argument("--json", action="store_true", help="also NAME.json: foreground share, box, confidence, time")
-    command.add_argument("--threshold", type=_share, help="a pixel is foreground from here on; default: the model's")
+    command.add_argument(
+        "--threshold", type=_share, metavar="P", help="a pixel is foreground from here on; default: the model's"
+    )
     command.add_argument("--tta", action="store_true", help="mean over the image and its mirror image; half as fast")
     command.add_argument("--tile", action="store_true", help="cut large images into windows at their own resolution")
     command.add_argument(
@@ -72,7 +76,10 @@ def _add_predict(commands: Any) -> None:
     )
     command.add_argument("--resume", action="store_true", help="skip images that are done")
     command.add_argument(
-        "--batch", type=_positive(int), help="rows the network computes at once; default: 2 at 256 px, more of smaller"
+        "--batch",
+        type=_positive(int),
+        metavar="N",
+        help="rows the network computes at once; default: 2 at 256 px, more of smaller",
     )
     command.add_argument(
         "--device", type=_device, default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto"
@@ -104,7 +111,9 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, or an ONNX file of segkit export")
     command.add_argument("--images", required=True, metavar="DIR", help="a folder of images")
     command.add_argument("--masks", required=True, metavar="DIR", help="its masks; data.folder says how they match")
-    command.add_argument("--threshold", type=_share, help="a pixel is foreground from here on; default: the model's")
+    command.add_argument(
+        "--threshold", type=_share, metavar="P", help="a pixel is foreground from here on; default: the model's"
+    )
     command.add_argument("--json", type=_file, metavar="FILE", help="also write all scores, also of each image")
     command.add_argument(
         "--device", type=_device, default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto"

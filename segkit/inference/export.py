@@ -67,6 +67,8 @@ def export(path: Path, kind: str, target: Path | None, samples: Samples) -> None
     Raises InputError for a checkpoint that cannot be used, and, before anything is written, if the result differs from
     the original by more than ``MOST``.
     """
+    if target and target.suffix.lower() != ENDINGS[kind]:
+        raise InputError(f"--out {target}: the name of this format ends in {ENDINGS[kind]}")
     predictor = Predictor(load_checkpoint(path), CPU)
     target, example = target or path.with_suffix(ENDINGS[kind]), torch.zeros(EXAMPLE, dtype=torch.uint8)
     predictor.probabilities(example)  # the normaliser keeps its numbers as tensors, which must be made before tracing
@@ -176,11 +178,12 @@ def _measure(variants: list[Variant], images: Tensor) -> None:
 
 
 def _table(variants: list[Variant]) -> str:
-    rows = [("", "MB", *(f"images/s, {batch} at once" for batch in BATCHES), "Dice")]
+    scored = ["Dice"] * (variants[0].dice is not None)
+    rows = [("", "MB", *(f"images/s, {batch} at once" for batch in BATCHES), *scored)]
     for variant in variants:
         speeds = (f"{statistics.median(speed):.1f}" for speed in variant.speeds.values())
-        dice = "" if variant.dice is None else f"{variant.dice:.4f}"
-        rows.append((variant.name, f"{variant.size / 1e6:.1f}", *speeds, dice))
+        dice = [f"{variant.dice:.4f}"] if scored else []
+        rows.append((variant.name, f"{variant.size / 1e6:.1f}", *speeds, *dice))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows

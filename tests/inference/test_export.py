@@ -94,6 +94,14 @@ def test_a_program_that_torch_ties_to_its_example_is_refused(tmp_path):
     assert not (tmp_path / "unet.pt2").exists()
 
 
+def test_the_checkpoint_is_never_replaced(checkpoint):
+    before = checkpoint.read_bytes()
+    for kind, ending in exporting.ENDINGS.items():
+        with pytest.raises(InputError, match=f"the name of this format ends in {ending}"):
+            export(checkpoint, kind, checkpoint, some())
+    assert checkpoint.read_bytes() == before
+
+
 def test_a_difference_is_refused_and_nothing_is_written(tmp_path, checkpoint, monkeypatch):
     monkeypatch.setattr(exporting, "_runner", lambda kind, content: lambda images: torch.zeros(images.shape[:3]))
     with pytest.raises(InputError, match=r"differs by .* more than 0.001; nothing was written"):
