@@ -1,13 +1,16 @@
 """A network that ``segkit export`` wrote as an ONNX file, in ONNX Runtime on the CPU."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import ModelProto, TensorProto
+from google.protobuf.message import Message
+from onnx import TensorProto
 from torch import Tensor
 
 from segkit.base.errors import InputError, brief
@@ -24,18 +27,29 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
+        self._name = brief(path, 300)
         if not path.is_file():
-            raise InputError(f"{brief(path, 300)}: no such file; {_FIX}")
+            raise InputError(f"{self._name}: no such file; {_FIX}")
         try:
             content = path.read_bytes()
             self.metadata = _metadata(content)
             self._session = session(content, threads)
         except InputError as fault:
-            raise InputError(f"{brief(path, 300)} {fault}; {_FIX}") from None
+            raise InputError(f"{self._name} {fault}; {_FIX}") from None
 
     def probabilities(self, pictures: Tensor) -> Tensor:
-        """``uint8 (N, H, W, 3)`` to foreground probabilities ``float32 (N, H, W)``."""
-        (found,) = self._session.run([OUTPUT], {INPUT: pictures.cpu().numpy()})
+        """``uint8 (N, H, W, 3)`` to foreground probabilities ``float32 (N, H, W)``.
+
+        Raises InputError if the file computes something else, RuntimeError if memory runs out.
+        """
+        try:
+            (found,) = self._session.run([OUTPUT], {INPUT: pictures.cpu().numpy()})
+        except Exception as error:  # its exceptions have no common class
+            if "alloc" in str(error):
+                raise RuntimeError(f"ONNX Runtime can't allocate memory ({brief(error)})") from None
+            raise InputError(f"{self._name} fails in ONNX Runtime ({brief(error, 200)}); {_FIX}") from None
+        if (found.dtype, found.shape) != (np.float32, pictures.shape[:3]):
+            raise InputError(f"{self._name} returns {found.dtype} {found.shape}, no probabilities; {_FIX}")
         return torch.from_numpy(found)
 
 
@@ -43,7 +57,7 @@ def session(content: bytes, threads: int | None = None) -> onnxruntime.Inference
     """A session of ONNX Runtime; raises InputError if it cannot run the file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0  # 0: one per core
-    options.log_severity_level = 3  # errors, which are raised as well
+    options.log_severity_level = 4  # none of its own lines: errors are raised as well
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common class
@@ -69,8 +83,11 @@ def _metadata(content: bytes) -> dict[str, Any]:
         raise InputError(f"holds damaged metadata ({brief(error)})") from None
 
 
-def _tensors(model: ModelProto) -> list[TensorProto]:
-    """All tensors of a model, also those of attributes."""
-    attributes = [attribute for node in model.graph.node for attribute in node.attribute]
-    inner = [attribute.t for attribute in attributes] + [each for attribute in attributes for each in attribute.tensors]
-    return [*model.graph.initializer, *inner]
+def _tensors(message: Message) -> Iterator[TensorProto]:
+    """All tensors of a model, wherever they are: also those of attributes, branches and functions."""
+    if isinstance(message, TensorProto):
+        yield message
+    for field, value in message.ListFields():
+        if field.message_type:
+            for each in value if isinstance(value, Sequence) else [value]:
+                yield from _tensors(each)
