@@ -89,7 +89,7 @@ def test_the_package_itself_holds_no_code():
 
 
 def test_load_is_imported_on_its_first_use():
-    code = "import segkit, sys; before = 'torch' in sys.modules; segkit.load; sys.exit(before or not callable(segkit.load))"
+    code = "import segkit, sys; e = 'torch' in sys.modules; segkit.load; sys.exit(e or not callable(segkit.load))"
     assert python(code).returncode == 0
     assert "module 'segkit' has no attribute 'none'" in python("import segkit; segkit.none").stderr
 
