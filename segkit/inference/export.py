@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segkit.base.errors import InputError, brief
+from segkit.base.errors import InputError, brief, counted
 from segkit.base.files import atomic_write
+from segkit.base.progress import bar
 from segkit.inference.samples import Samples
 from segkit.models import heads
 from segkit.models.checkpoint import METADATA_KEY, load_checkpoint
@@ -31,7 +32,7 @@ ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
 EXAMPLE = (2, 50, 70, 3)  # any size: all but the 3 are free
 MOST = 1e-3  # difference of a probability
 LOSS = 0.002  # of Dice that a quantised variant may have
-ROUNDS, BATCHES = 5, (1, 8)
+ROUNDS, BATCHES, SECONDS = 5, (1, 8), 0.2  # of a measurement of speed, which has at least one call
 CPU = torch.device("cpu")
 
 Run = Callable[[Tensor], Tensor]
@@ -51,13 +52,13 @@ class Program(nn.Module):
 
 @dataclass
 class Variant:
-    """One way to run the network; ``content``: of its file; ``dice``: None where there are no masks."""
+    """One way to run the network, what it says of the samples, and how fast; ``content``: of its file."""
 
     name: str
     size: int
     run: Run
+    found: Tensor
     content: bytes = b""
-    dice: float | None = None
     speeds: dict[int, list[float]] = field(default_factory=lambda: {batch: [] for batch in BATCHES})
 
 
@@ -74,39 +75,45 @@ def export(path: Path, kind: str, target: Path | None, samples: Samples) -> None
     predictor.probabilities(example)  # the normaliser keeps its numbers as tensors, which must be made before tracing
     with _silence():
         program = torch.export.export(Program(predictor).eval(), (example,), dynamic_shapes={"images": _FREE})
+        _forget_sources(program)
         content = _as_onnx(program, predictor.metadata) if kind == "onnx" else _as_torch(program, predictor.metadata)
-    original = Variant("checkpoint, torch", path.stat().st_size, predictor.probabilities)
-    exported = Variant(target.name, len(content), _runner(kind, content), content)
-    difference = largest_difference(original.run, exported.run, samples.check)
-    if difference > MOST:
+    run = predictor.probabilities
+    original = Variant("checkpoint, torch", path.stat().st_size, run, samples.probabilities(run))
+    exported = _variant(target.name, content, _runner(kind, content), samples)
+    difference = largest_difference(original, exported, samples.check)
+    if not difference <= MOST:  # nor if it is no number
         raise InputError(
             f"{path}: its export differs by {difference:.1e} from it, more than {MOST:g}; nothing was written"
         )
     variants = [original, exported]
-    if kind == "onnx" and samples.masks is not None:
+    if kind == "onnx" and len(samples.calibration):
         variants.append(_quantised(content, target, samples))
-    for variant in variants:
-        variant.dice = samples.dice(variant.run)
     print(f"{target}: largest difference of a probability {difference:.1e}, on {samples.words}")
     _measure(variants, samples.check)
-    print(_table(variants), flush=True)
+    # Without masks, those of the checkpoint: how far the others agree with it.
+    masks = heads.predict(original.found, samples.threshold).byte() if samples.masks is None else samples.masks
+    dice = [samples.dice(variant.found, masks) for variant in variants]
+    print(_table(variants, dice), flush=True)
     _write(target, exported)
-    for variant in variants[2:]:
-        loss = exported.dice - variant.dice
-        kept = loss <= LOSS
-        print(f"{variant.name}: Dice changes by {-loss:+.4f}; {'kept' if kept else f'not kept, {LOSS:g} may be lost'}")
-        if kept:
-            _write(target.with_name(variant.name), variant)
+    if kind == "onnx":
+        _keep(target, variants[2:], dice[1] - dice[-1], samples.masks is None)
 
 
-def largest_difference(original: Run, exported: Run, images: Tensor) -> float:
-    """Over ``images`` ``uint8 (N, H, W, 3)``: at their own size, and at one that is no multiple."""
+def largest_difference(original: Variant, exported: Variant, images: Tensor) -> float:
+    """On ``images`` ``uint8 (N, H, W, 3)`` at their own size, and on three and one at a size that is no multiple."""
     height, width = images.shape[1:3]
     larger = images[:3].repeat(1, 2, 2, 1)[:, : height + 7, : width + 13]
-    return max((original(each) - exported(each)).abs().max().item() for each in (*images.split(8), larger, larger[:1]))
+    again = (original.run(each) - exported.run(each) for each in (larger, larger[:1]))
+    return torch.stack([each.abs().max() for each in (original.found - exported.found, *again)]).max().item()
 
 
 _FREE = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
+
+
+def _forget_sources(program: torch.export.ExportedProgram) -> None:
+    """Without the lines of code that each step comes from, which name folders of this machine."""
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
 
 
 def _as_onnx(program: torch.export.ExportedProgram, metadata: dict[str, Any]) -> bytes:
@@ -116,6 +123,8 @@ def _as_onnx(program: torch.export.ExportedProgram, metadata: dict[str, Any]) ->
         for dimension, name in zip(value.type.tensor_type.shape.dim, ("batch", "height", "width"), strict=False):
             dimension.dim_param = name
     del model.graph.value_info[:]  # sizes in between, under the names that were replaced
+    for part in (model.graph, *model.graph.node):
+        del part.metadata_props[:]  # of torch's exporter
     model.doc_string = "Foreground probabilities of RGB images. Made by segkit."
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(metadata, sort_keys=True)
@@ -134,7 +143,7 @@ def _runner(kind: str, content: bytes) -> Run:
         return _torch_runner(content)
     from segkit.inference.onnx_network import INPUT, OUTPUT, session
 
-    running = session(content)
+    running = session(content, torch.get_num_threads())  # as many as the checkpoint has
     return lambda images: torch.from_numpy(running.run([OUTPUT], {INPUT: images.numpy()})[0])
 
 
@@ -156,38 +165,63 @@ def _torch_runner(content: bytes) -> Run:
     return run
 
 
+def _variant(name: str, content: bytes, run: Run, samples: Samples) -> Variant:
+    return Variant(name, len(content), run, samples.probabilities(run), content)
+
+
 def _quantised(content: bytes, target: Path, samples: Samples) -> Variant:
     from segkit.inference.quantise import quantise
 
     with _silence():
         smaller = quantise(content, samples.calibration)
-    return Variant(f"{target.stem}.int8.onnx", len(smaller), _runner("onnx", smaller), smaller)
+    return _variant(_smaller(target).name, smaller, _runner("onnx", smaller), samples)
+
+
+def _smaller(target: Path) -> Path:
+    return target.with_suffix(".int8.onnx")
+
+
+def _keep(target: Path, quantised: list[Variant], loss: float, agreement: bool) -> None:
+    """Write the quantised variant, if there is one and it loses little; else remove that of an earlier network."""
+    path = _smaller(target)
+    kept = quantised and loss <= LOSS
+    if kept:
+        _write(path, quantised[0])
+    else:
+        path.unlink(missing_ok=True)
+    if quantised:
+        change = (
+            f"its masks agree with the checkpoint's to Dice {1 - loss:.4f}"
+            if agreement
+            else f"Dice changes by {-loss:+.4f}"
+        )
+        print(f"{path.name}: {change}; {'kept' if kept else f'not kept, {LOSS:g} may be lost'}")
 
 
 def _measure(variants: list[Variant], images: Tensor) -> None:
     """Images per second on this CPU, in turns."""
-    for _ in range(ROUNDS):
+    for _ in bar(range(ROUNDS), label="measure", unit="round"):
         for variant in variants:
             for batch in BATCHES:
-                pictures, times = images[:batch], 1 + 8 // batch
-                variant.run(pictures)
-                start = time.perf_counter()
-                for _ in range(times):
-                    variant.run(pictures)
-                variant.speeds[batch].append(times * len(pictures) / (time.perf_counter() - start))
+                variant.speeds[batch].append(_speed(variant.run, images[:batch]))
 
 
-def _table(variants: list[Variant]) -> str:
-    scored = ["Dice"] * (variants[0].dice is not None)
-    rows = [("", "MB", *(f"images/s, {batch} at once" for batch in BATCHES), *scored)]
-    for variant in variants:
+def _speed(run: Run, images: Tensor) -> float:
+    done, start = 0, time.perf_counter()
+    while (seconds := time.perf_counter() - start) < SECONDS or not done:
+        run(images)
+        done += len(images)
+    return done / seconds
+
+
+def _table(variants: list[Variant], dice: list[float]) -> str:
+    threads = counted(torch.get_num_threads(), "thread")
+    rows = [(threads, "MB", *(f"images/s, {batch} at once" for batch in BATCHES), "Dice")]
+    for variant, score in zip(variants, dice, strict=True):
         speeds = (f"{statistics.median(speed):.1f}" for speed in variant.speeds.values())
-        dice = [f"{variant.dice:.4f}"] if scored else []
-        rows.append((variant.name, f"{variant.size / 1e6:.1f}", *speeds, *dice))
+        rows.append((variant.name, f"{variant.size / 1e6:.1f}", *speeds, f"{score:.4f}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
-    )
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
 
 
 def _write(target: Path, variant: Variant) -> None:

@@ -33,5 +33,7 @@ def open_network(path: Path, device: str = "auto", precision: str = "fp32", thre
         from segkit.inference.onnx_network import OnnxNetwork
 
         return OnnxNetwork(path, threads)
+    if path.suffix.lower() == ".pt2":
+        raise InputError(f"{brief(path, 300)} runs in torch.export.load alone; name the checkpoint, or an ONNX file")
     chosen = choose_device(device, key="--device")
     return Predictor(load_checkpoint(path, chosen), chosen, choose_precision(precision, chosen, key="--precision"))

@@ -221,6 +221,7 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path):
         (tmp_path, "is a folder; name a checkpoint"),
         (tmp_path / "x.txt", "was not written by this version of segkit"),
         (tmp_path / "x.pt", "was not written by this version of segkit"),
+        (tmp_path / "x.pt2", "runs in torch.export.load alone; name the checkpoint"),
         (tmp_path / "none.safetensors", "is missing"),
     ):
         with pytest.raises(InputError, match=said):
