@@ -9,6 +9,9 @@ from typing import TextIO
 from segkit.base import interrupts
 from segkit.base.errors import InputError, brief
 
+# What few commands need: the extras export and demo of pyproject.toml.
+OPTIONAL = (("onnx", "onnxscript", "onnxruntime"), ("gradio",))
+
 
 def run_command(name: str, work: Callable[[], object], again: str = "run the same command again to resume") -> int:
     """Call ``work`` and turn what it raises into an exit status; ``again``: what to do after an interruption.
@@ -45,15 +48,19 @@ def _explain(error: Exception) -> str | None:
         what = f"{brief(place, 300)}: {error.strerror}" if place and error.strerror else error
         return f"{brief(what, 500)}; free space there or fix its permissions, then run the same command again"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in ("segkit", "stages"):
-        return (
-            f"Python package {error.name!r} is missing for {sys.executable}; run 'make setup', then "
-            "'source .venv/bin/activate' (or call dvc through make)"
-        )
+        return f"Python package {error.name!r} is missing for {sys.executable}; {_installing(error.name)}"
     # torch's class, by name, so that commands without torch need not import it; on the CPU it is a RuntimeError
     memory = type(error).__name__ in ("OutOfMemoryError", "MemoryError")
     if memory or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
         return "the device is out of memory; lower train.batch_size or preprocess.size"
     return None
+
+
+def _installing(module: str | None) -> str:
+    for packages in OPTIONAL:
+        if (module or "").split(".")[0] in packages:
+            return f"it is optional; install it with '{sys.executable} -m pip install {' '.join(packages)}'"
+    return "run 'make setup', then 'source .venv/bin/activate' (or call dvc through make)"
 
 
 @contextmanager

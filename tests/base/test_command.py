@@ -1,13 +1,16 @@
 """How every command ends: 0, or one line on stderr and 2."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import torch
 
+from segkit.base import command
 from segkit.base.command import run_command
 from segkit.base.errors import InputError
 from tests.tiny import ROOT
@@ -55,6 +58,23 @@ def test_a_missing_package_is_2_and_names_it_and_this_python(capsys):
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "'torch.nn' is missing" in line and sys.executable in line and "make setup" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "packages"),
+    [("onnxruntime", "onnx onnxscript onnxruntime"), ("onnx.helper", "onnx "), ("gradio", "gradio")],
+)
+def test_a_missing_optional_package_is_installed_by_pip(capsys, name, packages):
+    assert run_command("x", raising(ModuleNotFoundError(f"No module named {name!r}", name=name))) == 2
+    line = capsys.readouterr().err
+    assert f"it is optional; install it with '{sys.executable} -m pip install {packages}" in line
+    assert "make setup" not in line
+
+
+def test_optional_packages_are_those_of_the_extras():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {re.match(r"\w+", package)[0] for extra in ("export", "demo") for package in extras[extra]}
+    assert {package for packages in command.OPTIONAL for package in packages} == named
 
 
 @pytest.mark.parametrize("name", ["segkit.nothing", "stages"])
@@ -116,6 +136,8 @@ def test_a_bug_of_ours_is_raised(error):
 
 PRINTS = """
 import sys
+import tomllib
+from segkit.base import command
 from segkit.base.command import run_command
 
 def work():
@@ -127,6 +149,7 @@ def work():
 sys.exit(run_command("x", work))
 """
 SAYS = """
+from segkit.base import command
 from segkit.base.command import run_command
 exit(run_command("x", lambda: print("{}")))
 """
