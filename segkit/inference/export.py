@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from segkit.base.errors import InputError, brief
 from segkit.base.files import atomic_write
+from segkit.base.progress import bar
 from segkit.inference.samples import Samples
 from segkit.models import heads
 from segkit.models.checkpoint import METADATA_KEY, load_checkpoint
@@ -31,7 +32,8 @@ ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
 EXAMPLE = (2, 50, 70, 3)  # any size: all but the 3 are free
 MOST = 1e-3  # difference of a probability
 LOSS = 0.002  # of Dice that a quantised variant may have
-ROUNDS, BATCHES = 5, (1, 8)
+BATCHES = (1, 8)  # to measure the speed of, in
+ROUNDS, TURN, SECONDS = 5, 0.2, 20.0  # rounds, with so long a turn of each variant, until so many have passed
 CPU = torch.device("cpu")
 
 Run = Callable[[Tensor], Tensor]
@@ -51,14 +53,22 @@ class Program(nn.Module):
 
 @dataclass
 class Variant:
-    """One way to run the network; ``content``: of its file; ``dice``: None where there are no masks."""
+    """One way to run the network; ``content``: of its file; ``found``: its probabilities of the samples; ``dice``: None
+    where there are no masks."""
 
     name: str
     size: int
     run: Run
     content: bytes = b""
+    found: Tensor = field(default_factory=lambda: torch.empty(0))
     dice: float | None = None
     speeds: dict[int, list[float]] = field(default_factory=lambda: {batch: [] for batch in BATCHES})
+
+    def look_at(self, samples: Samples) -> None:
+        """Run the network on all samples."""
+        with bar(samples.check.split(8), label=self.name, unit="batch") as batches:
+            self.found = torch.cat([self.run(images) for images in batches])
+        self.dice = samples.dice(self.found)
 
 
 def export(path: Path, kind: str, target: Path | None, samples: Samples) -> None:
@@ -67,6 +77,8 @@ def export(path: Path, kind: str, target: Path | None, samples: Samples) -> None
     Raises InputError for a checkpoint that cannot be used, and, before anything is written, if the result differs from
     the original by more than ``MOST``.
     """
+    if path.suffix.lower() in ENDINGS.values():
+        raise InputError(f"{path} is an export itself; name the checkpoint, NAME.safetensors")
     if target and target.suffix.lower() != ENDINGS[kind]:
         raise InputError(f"--out {target}: the name of this format ends in {ENDINGS[kind]}")
     predictor = Predictor(load_checkpoint(path), CPU)
@@ -77,33 +89,42 @@ def export(path: Path, kind: str, target: Path | None, samples: Samples) -> None
         content = _as_onnx(program, predictor.metadata) if kind == "onnx" else _as_torch(program, predictor.metadata)
     original = Variant("checkpoint, torch", path.stat().st_size, predictor.probabilities)
     exported = Variant(target.name, len(content), _runner(kind, content), content)
-    difference = largest_difference(original.run, exported.run, samples.check)
-    if difference > MOST:
+    difference = largest_difference(original, exported, samples)
+    if not difference <= MOST:  # nor if it is no number
         raise InputError(
             f"{path}: its export differs by {difference:.1e} from it, more than {MOST:g}; nothing was written"
         )
     variants = [original, exported]
     if kind == "onnx" and samples.masks is not None:
         variants.append(_quantised(content, target, samples))
-    for variant in variants:
-        variant.dice = samples.dice(variant.run)
     print(f"{target}: largest difference of a probability {difference:.1e}, on {samples.words}")
     _measure(variants, samples.check)
     print(_table(variants), flush=True)
     _write(target, exported)
     for variant in variants[2:]:
-        loss = exported.dice - variant.dice
-        kept = loss <= LOSS
-        print(f"{variant.name}: Dice changes by {-loss:+.4f}; {'kept' if kept else f'not kept, {LOSS:g} may be lost'}")
-        if kept:
-            _write(target.with_name(variant.name), variant)
+        _keep_if_as_good(variant, exported, target.with_name(variant.name))
 
 
-def largest_difference(original: Run, exported: Run, images: Tensor) -> float:
-    """Over ``images`` ``uint8 (N, H, W, 3)``: at their own size, and at one that is no multiple."""
-    height, width = images.shape[1:3]
-    larger = images[:3].repeat(1, 2, 2, 1)[:, : height + 7, : width + 13]
-    return max((original(each) - exported(each)).abs().max().item() for each in (*images.split(8), larger, larger[:1]))
+def largest_difference(original: Variant, exported: Variant, samples: Samples) -> float:
+    """Over all samples at their own size, and a few at one that is no multiple."""
+    for variant in (original, exported):
+        variant.look_at(samples)
+    height, width = samples.check.shape[1:3]
+    larger = samples.check[:3].repeat(1, 2, 2, 1)[:, : height + 7, : width + 13]
+    differences = [original.run(each) - exported.run(each) for each in (larger, larger[:1])]
+    differences.append(original.found - exported.found)
+    return torch.stack([difference.abs().max() for difference in differences]).max().item()
+
+
+def _keep_if_as_good(smaller: Variant, exported: Variant, path: Path) -> None:
+    change = smaller.dice - exported.dice
+    if -change <= LOSS:
+        _write(path, smaller)
+        fate = "kept"
+    else:
+        path.unlink(missing_ok=True)  # an earlier export's would pass for a variant of this one
+        fate = f"not kept, {LOSS:g} may be lost"
+    print(f"{path.name}: Dice changes by {change:+.4f}; {fate}")
 
 
 _FREE = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
@@ -161,20 +182,30 @@ def _quantised(content: bytes, target: Path, samples: Samples) -> Variant:
 
     with _silence():
         smaller = quantise(content, samples.calibration)
-    return Variant(f"{target.stem}.int8.onnx", len(smaller), _runner("onnx", smaller), smaller)
+    variant = Variant(f"{target.stem}.int8.onnx", len(smaller), _runner("onnx", smaller), smaller)
+    variant.look_at(samples)
+    return variant
 
 
 def _measure(variants: list[Variant], images: Tensor) -> None:
     """Images per second on this CPU, in turns."""
-    for _ in range(ROUNDS):
+    end = time.perf_counter() + SECONDS
+    for _ in bar(range(ROUNDS), label="speed", unit="round"):
         for variant in variants:
             for batch in BATCHES:
-                pictures, times = images[:batch], 1 + 8 // batch
-                variant.run(pictures)
-                start = time.perf_counter()
-                for _ in range(times):
-                    variant.run(pictures)
-                variant.speeds[batch].append(times * len(pictures) / (time.perf_counter() - start))
+                variant.speeds[batch].append(_speed(variant.run, images[:batch]))
+        if time.perf_counter() > end:
+            break
+
+
+def _speed(run: Run, images: Tensor) -> float:
+    """Images per second, over one turn, which ends with whole calls."""
+    run(images)
+    start, calls, seconds = time.perf_counter(), 0, 0.0
+    while seconds < TURN:
+        run(images)
+        calls, seconds = calls + 1, time.perf_counter() - start
+    return calls * len(images) / seconds
 
 
 def _table(variants: list[Variant]) -> str:

@@ -1,7 +1,7 @@
 """Real images that an export is checked on: of the packed data set, or of a folder."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,11 +32,10 @@ class Samples:
     threshold: float
     words: str
 
-    def dice(self, run: Callable[[Tensor], Tensor]) -> float | None:
-        """The mean Dice per image; None without masks."""
+    def dice(self, found: Tensor) -> float | None:
+        """The mean Dice per image of probabilities ``float32 (N, H, W)``; None without masks."""
         if self.masks is None:
             return None
-        found = torch.cat([run(images) for images in self.check.split(8)])
         return float(dice_per_image(count(heads.predict(found, self.threshold), self.masks)).mean())
 
 
@@ -48,21 +47,38 @@ def samples(model: Path, folder: str | None, processed: Path = Path("data/proces
     opened = load(model, "cpu")
     size, threshold = opened.metadata["input_size"], opened.metadata["threshold"]
     if folder is not None:
-        rows = torch.from_numpy(np.stack(list(islice(opened.pixels(_usable(opened, folder)), CHECKED))))
+        chosen = islice(opened.pixels(_usable(opened, folder)), CHECKED)  # an image may have several rows
+        rows = torch.from_numpy(np.stack(list(chosen)))
         return Samples(rows, None, rows[:0], threshold, f"{counted(len(rows), 'image')} of {folder}")
-    if not (processed / "summary.json").is_file() or read_summary(processed)["size"] != size:
+    trained = size, opened.resize
+    if not (processed / "summary.json").is_file() or _packed(processed) != trained:
         raise InputError(
-            f"there is no packed data of {size[0]}x{size[1]} px in {processed} to check the export on; name a folder "
-            "of images with --images"
+            f"there is no packed data of {size[0]}x{size[1]} px, preprocess.resize: {opened.resize}, in {processed} to "
+            "check the export on; name a folder of images with --images"
         )
     test, train = (open_split(processed, split) for split in ("test", "train"))
-    check, masks, calibration = test.images[:CHECKED], test.masks[:CHECKED], train.images[:CALIBRATION]
-    words = f"{counted(len(check), 'test image')} of {processed}"
+    rows = _spread(len(test), CHECKED)
+    check, masks = test.images[rows], test.masks[rows]
+    calibration = train.images[_spread(len(train), CALIBRATION)]
+    noun = "test window" if opened.resize == "tile" else "test image"
+    words = f"{len(rows):,} of {counted(len(test), noun)} of {processed}"
     return Samples(*map(torch.from_numpy, (check, masks, calibration)), threshold, words)
 
 
+def _packed(processed: Path) -> tuple[list[int], str]:
+    summary = read_summary(processed)
+    return summary["size"], summary["resize"]
+
+
+def _spread(total: int, most: int) -> np.ndarray:
+    """Numbers of rows from all over a split: neighbours in it are often of one kind."""
+    return np.linspace(0, total - 1, min(total, most)).round().astype(int)
+
+
 def _usable(model: Model, folder: str) -> Iterator[Opened]:
-    for image in find([folder], Path(os.devnull)):
+    found = find([folder], Path(os.devnull))
+    for number in _spread(len(found), CHECKED):
+        image = found[number]
         try:
             yield model.open(image.path)
         except UnusableFile as fault:

@@ -8,6 +8,7 @@ import torch
 
 from segkit.base.errors import InputError
 from segkit.inference import export as exporting
+from segkit.inference import samples as sampling
 from segkit.inference.export import export
 from segkit.inference.model import load
 from segkit.inference.samples import Samples, samples
@@ -28,6 +29,7 @@ NORMALIZE = (
 @pytest.fixture(autouse=True)
 def few_rounds(monkeypatch):
     monkeypatch.setattr(exporting, "ROUNDS", 1)
+    monkeypatch.setattr(exporting, "TURN", 1e-9)
 
 
 def pictures(count: int, height: int, width: int) -> torch.Tensor:
@@ -102,8 +104,9 @@ def test_the_checkpoint_is_never_replaced(checkpoint):
     assert checkpoint.read_bytes() == before
 
 
-def test_a_difference_is_refused_and_nothing_is_written(tmp_path, checkpoint, monkeypatch):
-    monkeypatch.setattr(exporting, "_runner", lambda kind, content: lambda images: torch.zeros(images.shape[:3]))
+@pytest.mark.parametrize("value", [0.0, torch.nan])
+def test_a_difference_is_refused_and_nothing_is_written(tmp_path, checkpoint, monkeypatch, value):
+    monkeypatch.setattr(exporting, "_runner", lambda kind, content: lambda images: torch.full(images.shape[:3], value))
     with pytest.raises(InputError, match=r"differs by .* more than 0.001; nothing was written"):
         export(checkpoint, "torch", tmp_path / "x.pt2", some())
     assert list(tmp_path.iterdir()) == []
@@ -117,6 +120,7 @@ def test_a_quantised_variant_is_kept_if_it_keeps_dice(tmp_path, checkpoint, monk
     masks = torch.from_numpy(
         np.stack([np.asarray(pet(number, 32, 24)[1]) == 1 for number in range(3)]).astype(np.uint8)
     )
+    (tmp_path / "x.int8.onnx").write_text("of an earlier export")
     export(checkpoint, "onnx", tmp_path / "x.onnx", Samples(images, masks, images, 0.5, "3 images"))
     assert (tmp_path / "x.int8.onnx").exists() == (allowed > 0)
     assert ("kept" if allowed > 0 else "not kept") in capsys.readouterr().out
@@ -130,16 +134,45 @@ def test_samples_are_those_of_the_packed_test_set_or_of_a_folder(tmp_path, check
     found = samples(checkpoint, None, tmp_path / "processed")
     assert found.check.shape[1:] == (24, 32, 3)
     assert found.masks.shape == found.check.shape[:3]
-    assert found.dice(lambda images: torch.ones(images.shape[:3])) < 1
+    assert found.dice(torch.ones(found.check.shape[:3])) < 1
+    assert found.words == f"1 of 1 test image of {tmp_path / 'processed'}"
 
     pet(0)[0].save(tmp_path / "photo.png")
     ours = samples(checkpoint, str(tmp_path / "photo.png"))
     assert ours.check.shape == (1, 24, 32, 3)
-    assert ours.dice(lambda images: images) is None
+    assert ours.dice(ours.check) is None
+
+
+def test_samples_are_from_all_over_the_splits(tmp_path, checkpoint, monkeypatch):
+    monkeypatch.setattr(sampling, "CHECKED", 3)
+    monkeypatch.setattr(sampling, "CALIBRATION", 2)
+    shades = []
+    for number in range(1, 8):
+        image, mask = np.full((24, 32, 3), 20 * number, np.uint8), np.eye(24, 32, dtype=np.uint8)
+        image[-1] = 0  # an image of one colour would not be packed
+        shades.append((str(number), image, mask))
+    pack(tmp_path / "processed", "stretch", (24, 32), valid=shades, test=shades)
+    found = samples(checkpoint, None, tmp_path / "processed")
+    assert found.check[:, 0, 0, 0].tolist() == [20, 80, 140]
+    assert found.calibration[:, 0, 0, 0].tolist() == [20, 140]
+    assert found.words.startswith("3 of 7 test images of ")
+    assert samples(checkpoint, str(tmp_path / "processed_raw")).check.shape[0] == 3
+
+
+def test_data_packed_in_another_way_than_the_network_saw_is_refused(tmp_path, checkpoint):
+    sample = ("a", np.asarray(pet(0)[0]), (np.asarray(pet(0)[1]) == 1).astype(np.uint8))
+    pack(tmp_path / "processed", "fit", (24, 32), valid=[sample], test=[sample])
+    with pytest.raises(InputError, match=r"no packed data of 24x32 px, preprocess.resize: stretch, in "):
+        samples(checkpoint, None, tmp_path / "processed")
+
+
+def test_an_export_is_not_exported_again(tmp_path):
+    with pytest.raises(InputError, match=r"x.onnx is an export itself; name the checkpoint, NAME.safetensors"):
+        export(tmp_path / "x.onnx", "torch", None, some())
 
 
 def test_without_images_the_way_to_name_some_is_said(tmp_path, checkpoint):
-    with pytest.raises(InputError, match=r"no packed data of 24x32 px in .*; name a folder of images with --images"):
+    with pytest.raises(InputError, match=r"no packed data of 24x32 px.*; name a folder of images with --images"):
         samples(checkpoint, None, tmp_path / "processed")
     (tmp_path / "broken.png").write_text("no image")
     with pytest.raises(InputError, match=r"--images .*broken.png: not one of"):
