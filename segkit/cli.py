@@ -35,13 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--batch", type=_positive(int), help="images per step; default: train.batch_size")
     command.add_argument("--seconds", type=_positive(float), default=4.0, help="seconds per measurement; default: 4")
     command.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
-    command.add_argument("--json", type=_file, metavar="FILE", help="also write the result to this file")
+    command.add_argument("--json", type=_json, metavar="FILE", help="also write the result to this file")
     command.set_defaults(work=_bench)
     command = commands.add_parser("validate", help="check images and masks before training: a dry run in seconds")
     command.add_argument("--images", metavar="DIR", help="a folder of images; default: the source in params.yaml")
     command.add_argument("--masks", metavar="DIR", help="its masks; needed with --images")
     command.add_argument("--sheet", type=_file, metavar="FILE", help=SHEET)
-    command.add_argument("--json", type=_file, metavar="FILE", help="also write everything to this file")
+    command.add_argument("--json", type=_json, metavar="FILE", help="also write everything to this file")
     command.set_defaults(work=_validate)
     _add_predict(commands)
     _add_export(commands)
@@ -114,7 +114,7 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument(
         "--threshold", type=_share, metavar="P", help="a pixel is foreground from here on; default: the model's"
     )
-    command.add_argument("--json", type=_file, metavar="FILE", help="also write all scores, also of each image")
+    command.add_argument("--json", type=_json, metavar="FILE", help="also write all scores, and those of each image")
     command.add_argument(
         "--device", type=_device, default="auto", help="auto | cpu | cuda | cuda:1 | mps; default: auto"
     )
@@ -203,8 +203,18 @@ def _export(options: argparse.Namespace) -> None:
 
 def _file(text: str) -> Path:
     path = Path(text)
-    if not path.name or path.is_dir() or not path.parent.is_dir():
+    if not path.name or path.is_dir():
         raise argparse.ArgumentTypeError(f"not a file to write: {text!r}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r} to write {path.name!r} to")
+    return path
+
+
+def _json(text: str) -> Path:
+    """Of no other kind, so that no checkpoint is replaced."""
+    path = _file(text)
+    if path.suffix.lower() != ".json":
+        raise argparse.ArgumentTypeError(f"not the name of a JSON file, NAME.json: {text!r}")
     return path
 
 

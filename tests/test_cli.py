@@ -70,6 +70,8 @@ def test_help_names_the_commands(capsys):
         (["--seconds", "nan"], "argument --seconds"),
         (["--json", ""], "argument --json: not a file to write: ''"),
         (["--json", "/"], "argument --json: not a file to write: '/'"),
+        (["--json", "none/x.json"], "argument --json: there is no folder 'none' to write 'x.json' to"),
+        (["--json", "unet.safetensors"], "argument --json: not the name of a JSON file, NAME.json: 'unet.safetensors'"),
         (["--model", "vnet"], "argument --model: invalid choice: 'vnet'"),
     ],
 )

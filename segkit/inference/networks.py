@@ -25,11 +25,16 @@ def open_network(path: Path, device: str = "auto", precision: str = "fp32", thre
 
     ``precision``: ``fp32``, ``bf16``, or ``auto`` (bf16 where the device supports it natively). ``threads``: of ONNX
     Runtime; None: one per core. Raises InputError for a file that is missing, damaged or of another program, and for a
-    device or precision that is not available.
+    device or precision that is not available for it.
     """
     if path.is_dir():
         raise InputError(f"{brief(path, 300)} is a folder; name a checkpoint, such as models/unet.safetensors")
     if path.suffix.lower() == ".onnx":
+        for option, value, possible in (("device", device, "cpu"), ("precision", precision, "fp32")):
+            if value not in ("auto", possible):
+                raise InputError(
+                    f"--{option} {value}: ONNX files run with {possible} only; leave it out, or name the checkpoint"
+                )
         from segkit.inference.onnx_network import OnnxNetwork
 
         return OnnxNetwork(path, threads)

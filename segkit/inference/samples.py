@@ -61,15 +61,26 @@ def samples(model: Path, folder: str | None, processed: Path = Path("data/proces
         paths = [image.path for image in find([folder], Path(os.devnull))]
         check, calibration = (_rows(opened, paths[first::2], most) for first, most in enumerate((CHECKED, CALIBRATION)))
         return Samples(check, None, calibration, threshold, f"{counted(len(check), 'image')} of {folder}")
-    if not (processed / "summary.json").is_file() or read_summary(processed)["size"] != size:
+    if not (processed / "summary.json").is_file() or _packed(processed) != (size, opened.resize):
         raise InputError(
-            f"there is no packed data of {size[0]}x{size[1]} px in {processed} to check the export on; name a folder "
-            "of images with --images"
+            f"there is no packed data of {size[0]}x{size[1]} px, preprocess.resize: {opened.resize}, in {processed} to "
+            "check the export on; name a folder of images with --images"
         )
     test, train = (open_split(processed, split) for split in ("test", "train"))
-    check, masks, calibration = test.images[:CHECKED], test.masks[:CHECKED], train.images[:CALIBRATION]
-    words = f"{counted(len(check), 'test image')} of {processed}"
+    rows = _spread(len(test), CHECKED)
+    check, masks, calibration = test.images[rows], test.masks[rows], train.images[_spread(len(train), CALIBRATION)]
+    words = f"{counted(len(check), 'test window' if opened.resize == 'tile' else 'test image')} of {processed}"
     return Samples(*map(torch.from_numpy, (check, masks, calibration)), threshold, words)
+
+
+def _packed(processed: Path) -> tuple[list[int], str]:
+    summary = read_summary(processed)
+    return summary["size"], summary["resize"]
+
+
+def _spread(total: int, most: int) -> np.ndarray:
+    """Numbers of rows from all over a split: neighbours in it are often of one kind."""
+    return np.linspace(0, total - 1, min(total, most)).round().astype(int)
 
 
 def _rows(model: Model, paths: Sequence[Path], most: int) -> Tensor:

@@ -76,6 +76,8 @@ def _evaluate(network: Network, folder: Folder, workers: int, threshold: float, 
     report |= look.summary() | {"border": options.border}
     for label, note in zip(["values", *[""] * len(look.notes)], look.notes, strict=False):
         show(label, note)
+    if (scale := look.reading.scale) and not metadata.get("range"):
+        show("note", "predict reads these images like this with --range {:g} {:g}".format(*scale))
     findings, found = Findings(options), BorderCounts(options.border)
     for packed, probabilities in _predicted(network, look, options, findings, workers):
         found.add(heads.predict(probabilities, threshold), packed.original_labels())

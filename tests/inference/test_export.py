@@ -176,7 +176,7 @@ def test_an_export_is_not_exported_again(tmp_path, ending):
 
 
 def test_without_images_the_way_to_name_some_is_said(tmp_path, checkpoint):
-    with pytest.raises(InputError, match=r"no packed data of 24x32 px in .*; name a folder of images with --images"):
+    with pytest.raises(InputError, match=r"no packed data of 24x32 px, .*; name a folder of images with --images"):
         samples(checkpoint, None, tmp_path / "processed")
     (tmp_path / "broken.png").write_text("no image")
     with pytest.raises(InputError, match=r"--images .*broken.png: not one of"):

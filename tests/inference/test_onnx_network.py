@@ -14,6 +14,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'export' is n
 
 from onnx import TensorProto, helper  # noqa: E402
 
+from segkit.inference.networks import open_network  # noqa: E402
 from segkit.inference.onnx_network import OnnxNetwork  # noqa: E402
 
 
@@ -124,3 +125,10 @@ def test_a_damaged_file_is_refused(tmp_path, content):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file; make it again"):
         OnnxNetwork(tmp_path / "x.onnx")
+
+
+@pytest.mark.parametrize("options", [{"device": "cuda"}, {"precision": "bf16"}])
+def test_a_device_or_precision_that_it_would_ignore_is_refused(options):
+    (option, value), *_ = options.items()
+    with pytest.raises(InputError, match=f"--{option} {value}: ONNX files run with .* only; leave it out"):
+        open_network(Path("x.onnx"), **options)

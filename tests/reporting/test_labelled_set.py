@@ -153,7 +153,7 @@ def test_the_threshold_is_the_network_s_own_or_another(tmp_path):
     assert own["scores"]["original"]["recall"] < lower["scores"]["original"]["recall"]
 
 
-def test_images_of_16_bits_are_scaled_as_in_training(tmp_path):
+def test_images_of_16_bits_are_scaled_as_in_training(tmp_path, capsys):
     grey, deep = [], []
     for name, image, mask in pets(3):
         values = np.asarray(image.convert("L"))
@@ -163,6 +163,17 @@ def test_images_of_16_bits_are_scaled_as_in_training(tmp_path):
     found = [scored(network, labelled(tmp_path / k, p), tmp_path / "s.json") for k, p in (("8", grey), ("16", deep))]
     assert found[0]["images"] == found[1]["images"]
     assert (found[0]["range"], found[1]["range"]) == (None, [1000, 2020])
+    assert "--range" not in capsys.readouterr().out
+
+
+def test_a_measured_range_is_said_in_the_words_of_predict(tmp_path, capsys):
+    deep = [
+        (name, Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 4), m) for name, image, m in pets(3)
+    ]
+    low, high = scored(Reddish(), labelled(tmp_path, deep), tmp_path / "s.json")["range"]
+    assert f"predict reads these images like this with --range {low:g} {high:g}" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_reversed_masks_are_pointed_out(tmp_path, capsys):
