@@ -77,6 +77,7 @@ def _places(metrics: Path, names: list[str]) -> list[str]:
         *(f"Images       {metrics}/pictures/{name}/sample_overview.png, worst_overview.png" for name in names),
         "Curves       dvc plots show    (writes dvc_plots/index.html)",
         "TensorBoard  runs/    make tensorboard, then open http://localhost:6006",
-        *(f"Weights      models/{name}.safetensors" for name in names),
+        *(f"Weights      models/{name}.safetensors, model card models/{name}.md" for name in names),
+        f"Use them     python -m segkit predict models/{names[-1]}.safetensors PHOTO --out DIR",
         "For dvc:     source .venv/bin/activate",
     ]
