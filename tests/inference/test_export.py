@@ -65,9 +65,15 @@ def test_any_size_and_batch_gives_what_the_checkpoint_gives(tmp_path, kind, run,
     made = path.with_suffix(exporting.ENDINGS[kind])
     export(path, kind, None, some())
     network = load(path, "cpu").network
-    for shape in ((1, 24, 32), (4, 33, 18), (2, 17, 48), (1, 800, 1000)):
+    # ONNX Runtime sums all pixels of an image in float32, which loses digits, the more the larger the image is.
+    for shape, most in (
+        ((1, 24, 32), 1e-5),
+        ((4, 33, 18), 1e-5),
+        ((2, 17, 48), 1e-5),
+        ((1, 800, 1000), exporting.MOST),
+    ):
         images = pictures(*shape)
-        assert (run(made, images) - network.probabilities(images)).abs().max() < 1e-5
+        assert (run(made, images) - network.probabilities(images)).abs().max() < most
     out, err = capsys.readouterr()
     first, *table = out.splitlines()
     assert first.startswith(f"{made}: largest difference of a probability ") and first.endswith(", on 3 images")

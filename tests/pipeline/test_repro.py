@@ -36,6 +36,8 @@ def test_repro_leaves_no_file_that_git_does_not_know(reproduced: Workspace):
         "data/own/images/.gitkeep",
         "data/own/masks/.gitkeep",
         "models/.gitignore",
+        "models/resnet34_unet.md",
+        "models/unet.md",
     ]
 
 
