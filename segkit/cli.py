@@ -98,7 +98,7 @@ def _add_export(commands: Any) -> None:
 
 
 def _add_demo(commands: Any) -> None:
-    command = commands.add_parser("demo", help="a local web page to try trained networks on your own pictures")
+    command = commands.add_parser("demo", help="a local web page to try trained networks on your own images")
     command.add_argument("models", nargs="*", metavar="MODEL", help="checkpoints; default: models/*.safetensors")
     command.add_argument("--examples", metavar="DIR", help="pictures to click on; default: some of data/raw/download")
     command.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other machines may connect; default: 127.0.0.1")
@@ -237,9 +237,9 @@ def _port(text: str) -> int:
 
 def _share(text: str) -> float:
     with suppress(ValueError):
-        if 0 < (value := float(text)) < 1:
+        if 0 < (value := float(text)) <= 1:
             return value
-    raise argparse.ArgumentTypeError(f"not a number between 0 and 1: {text!r}")
+    raise argparse.ArgumentTypeError(f"not a number above 0 and at most 1: {text!r}")
 
 
 def _device(text: str) -> str:

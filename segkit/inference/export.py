@@ -47,7 +47,8 @@ class Program(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """``uint8 (N, H, W, 3)`` to ``float32 (N, H, W)``."""
-        return heads.probabilities(self.model(self.normalizer(to_float(images, CPU))))
+        # ONNX Runtime sums in the type it is given, and float32 loses digits over the pixels of a large image.
+        return heads.probabilities(self.model(self.normalizer(to_float(images, CPU).double()).float()))
 
 
 @dataclass
@@ -96,7 +97,7 @@ def export(path: Path, kind: str, target: Path | None, samples: Samples) -> None
     print(_table(variants, dice), flush=True)
     _write(target, exported)
     if kind == "onnx":
-        _keep(target, variants[2:], dice[1] - dice[-1], samples.masks is None)
+        _keep(target, variants[2:], dice, samples.masks is None)
 
 
 def largest_difference(original: Variant, exported: Variant, images: Tensor) -> float:
@@ -181,9 +182,9 @@ def _smaller(target: Path) -> Path:
     return target.with_suffix(".int8.onnx")
 
 
-def _keep(target: Path, quantised: list[Variant], loss: float, agreement: bool) -> None:
+def _keep(target: Path, quantised: list[Variant], dice: list[float], agreement: bool) -> None:
     """Write the quantised variant, if there is one and it loses little; else remove that of an earlier network."""
-    path = _smaller(target)
+    path, loss = _smaller(target), dice[1] - dice[-1]
     kept = quantised and loss <= LOSS
     if kept:
         _write(path, quantised[0])
@@ -191,7 +192,7 @@ def _keep(target: Path, quantised: list[Variant], loss: float, agreement: bool) 
         path.unlink(missing_ok=True)
     if quantised:
         change = (
-            f"its masks agree with the checkpoint's to Dice {1 - loss:.4f}"
+            f"its masks agree with the checkpoint's to Dice {dice[-1]:.4f}"
             if agreement
             else f"Dice changes by {-loss:+.4f}"
         )

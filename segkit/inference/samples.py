@@ -85,7 +85,8 @@ def _spread(total: int, most: int) -> np.ndarray:
 
 def _rows(model: Model, paths: Sequence[Path], most: int) -> Tensor:
     """What the network sees of images: at most so many rows, ``uint8 (N, H, W, 3)``."""
-    rows = list(islice(model.pixels(_opened(model, paths)), most))
+    chosen = [paths[number] for number in _spread(len(paths), most)]
+    rows = list(islice(model.pixels(_opened(model, chosen)), most))  # an image may have several
     return (
         torch.from_numpy(np.stack(rows))
         if rows

@@ -65,7 +65,7 @@ def test_any_size_and_batch_gives_what_the_checkpoint_gives(tmp_path, kind, run,
     made = path.with_suffix(exporting.ENDINGS[kind])
     export(path, kind, None, some())
     network = load(path, "cpu").network
-    # ONNX Runtime sums all pixels of an image in float32, which loses digits, the more the larger the image is.
+    # Over a large image, the checkpoint's own sums in float32 lose digits; the program's are in float64.
     for shape, most in (
         ((1, 24, 32), 1e-5),
         ((4, 33, 18), 1e-5),
