@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from segkit.base.errors import InputError, few
-from segkit.base.files import write_json
 from segkit.base.params import Folder, FolderSplit, Preprocess
 from segkit.base.prefetch import bounded_map
 from segkit.base.progress import bar
@@ -29,7 +28,7 @@ from segkit.evaluation.stitching import at_original_size
 from segkit.inference.networks import Network
 from segkit.models import heads
 from segkit.models.counts import dice_per_image, everything, no_better_than, nothing
-from segkit.reporting.own_folder import matched, refuse_beside_images, show, show_folders
+from segkit.reporting.own_folder import matched, refuse_beside_images, reported, show, show_folders, show_values
 from segkit.reporting.results import table
 
 LISTED = 20  # unusable images in an error message
@@ -53,14 +52,8 @@ def evaluate_folder(
     """
     refuse_beside_images(folder, [json_file] if json_file else [])
     report: dict[str, Any] = {}
-    try:
+    with reported(report, json_file):
         _evaluate(network, folder, workers, threshold or network.metadata["threshold"], report)
-    except InputError as error:
-        report["error"] = str(error)
-        raise
-    finally:
-        if json_file:
-            write_json(json_file, report)
 
 
 def _evaluate(network: Network, folder: Folder, workers: int, threshold: float, report: dict[str, Any]) -> None:
@@ -74,8 +67,7 @@ def _evaluate(network: Network, folder: Folder, workers: int, threshold: float, 
         folder = folder.model_copy(update={"range": tuple(metadata["range"])})
     look = survey(matched(folder, report, divide=False), options, folder, workers)
     report |= look.summary() | {"border": options.border}
-    for label, note in zip(["values", *[""] * len(look.notes)], look.notes, strict=False):
-        show(label, note)
+    show_values(look.notes)
     if (scale := look.reading.scale) and not metadata.get("range"):
         show("note", "predict reads these images like this with --range {:g} {:g}".format(*scale))
     findings, found = Findings(options), BorderCounts(options.border)

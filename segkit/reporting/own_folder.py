@@ -2,12 +2,14 @@
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segkit.base.errors import InputError, brief
+from segkit.base.files import write_json
 from segkit.base.params import Folder
 from segkit.base.workspace import user_path
 from segkit.dataset.catalog import SPLITS, Sample
@@ -21,6 +23,25 @@ def show(label: str, text: str) -> None:
     width = max(40, min(120, shutil.get_terminal_size().columns) - LABEL)
     first, *more = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
     print(f"{label:<{LABEL}}{first}", *(" " * LABEL + line for line in more), sep="\n", flush=True)
+
+
+@contextmanager
+def reported(report: dict[str, Any], json_file: Path | None) -> Iterator[None]:
+    """Write ``report`` to ``json_file``, if there is one, when the block ends, also with an InputError."""
+    try:
+        yield
+    except InputError as error:
+        report["error"] = str(error)
+        raise
+    finally:
+        if json_file:
+            write_json(json_file, report)
+
+
+def show_values(notes: Sequence[str]) -> None:
+    """What the values of masks and images mean."""
+    for label, note in zip(["values", *[""] * len(notes)], notes, strict=False):
+        show(label, note)
 
 
 def show_folders(folder: Folder) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from segkit.base.errors import InputError, counted, few
-from segkit.base.files import write_json
 from segkit.base.params import MODEL_NAMES, Params
 from segkit.base.workspace import cores
 from segkit.dataset.catalog import SPLITS, Sample, read_catalog
@@ -21,7 +20,7 @@ from segkit.dataset.packing import Packed, pack
 from segkit.dataset.pictures import TRIMAPS
 from segkit.dataset.survey import survey
 from segkit.reporting.contact_sheet import write_contact_sheet
-from segkit.reporting.own_folder import matched, refuse_beside_images, show, show_folders
+from segkit.reporting.own_folder import matched, refuse_beside_images, reported, show, show_folders, show_values
 from segkit.sources.download import refuse_outputs
 
 FEW_STEPS = 10  # per epoch
@@ -38,14 +37,8 @@ def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None
     report: dict[str, Any] = {"source": params.data.source}
     if params.data.source == "folder":
         refuse_beside_images(params.data.folder, [sheet, *filter(None, [json_file])])
-    try:
+    with reported(report, json_file):
         _validate(params, sheet, report)
-    except InputError as error:
-        report["error"] = str(error)
-        raise
-    finally:
-        if json_file:
-            write_json(json_file, report)
 
 
 def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
@@ -53,10 +46,7 @@ def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
     samples = _samples(params, report)
     look = survey(samples, params.preprocess, params.data.folder, workers)
     report |= look.summary()
-    first, *more = look.notes or [TRIMAPS]
-    show("values", first)
-    for note in more:
-        show("", note)
+    show_values(look.notes or [TRIMAPS])
     findings = Findings(params.preprocess)
     for result in pack(look.samples, look.reading, params.preprocess, workers):
         findings.add(result)

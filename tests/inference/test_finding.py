@@ -194,3 +194,4 @@ def test_an_output_folder_may_be_new_or_there(tree):
     (root / "link").symlink_to(root / "a")
     for out in ("new", "a", "a/new", "link", "."):
         refuse_output(Path(out))
+    assert sorted(path.name for path in root.rglob("*")) == ["a", "link", "x.jpg"]  # it makes none
