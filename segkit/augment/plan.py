@@ -96,7 +96,8 @@ def draw(plan: Plan, combine: Combine, size: tuple[int, int], seed: int, epoch: 
         effect = getattr(transforms, name)(numbers, combine, size[0] / size[1])
         if isinstance(effect, Recolour):
             values = np.where(combined[:, None], effect.values, 0).astype(np.float32)
-            recolours.append(Recolour(effect.function, values))
+            if values.any():  # of strength 0, or for flips alone, it would cost time
+                recolours.append(Recolour(effect.function, values))
         else:
             # Maps go from output to input, so the map of the last transform is applied first.
             maps = np.where(combined[:, None, None], maps @ effect, maps)

@@ -8,13 +8,14 @@ A transform is a function of ``numbers`` ``float64 (M, 4)``, uniform in 0 to 1, 
 - a ``Recolour``: a function of the images' values, and its parameters for each sample.
 
 Every transform has its own random stream, so adding or removing one does not change the others.
-They are applied in the order of the keys: flip, then rotation, then shift.
+They are applied in the order of the keys: flip, then rotation, and so on.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from segkit.base.params import Combine
@@ -44,6 +45,29 @@ def rotation(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray
     return maps
 
 
+def scale(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
+    """Enlarged or shrunk about the centre by a factor of up to 1 + ``combine.scale``, log-uniformly."""
+    maps = identity(len(numbers))
+    maps[:, [0, 1], [0, 1]] = _factor(combine.scale, numbers[:, :1])
+    return maps
+
+
+def stretch(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
+    """Stretched in x and shrunk in y, or the reverse, by a factor of up to 1 + ``combine.stretch`` each."""
+    factor = _factor(combine.stretch, numbers[:, 0])
+    maps = identity(len(numbers))
+    maps[:, 0, 0], maps[:, 1, 1] = factor, 1 / factor
+    return maps
+
+
+def shear(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
+    """Sheared along x and y by up to ``combine.shear`` degrees each, in either direction; ``aspect``: as above."""
+    slopes = np.tan(np.deg2rad(combine.shear) * _signed(numbers[:, :2]))
+    maps = identity(len(numbers))
+    maps[:, 0, 1], maps[:, 1, 0] = slopes[:, 0] * aspect, slopes[:, 1] / aspect
+    return maps
+
+
 def shift(numbers: np.ndarray, combine: Combine, aspect: float) -> np.ndarray:
     """Shifted by up to the fraction ``combine.shift`` of width and height, in either direction."""
     maps = identity(len(numbers))
@@ -64,6 +88,35 @@ def relight(images: Tensor, values: Tensor) -> Tensor:
     return (images * (1 + contrast)).add_(255 * brightness - mean * contrast)
 
 
+def colour(numbers: np.ndarray, combine: Combine, aspect: float) -> Recolour:
+    """Saturation changed by up to the fraction ``combine.colour``, up or down; hue by up to 36 degrees times that, and
+    red and blue by up to a fifth of it, as another white balance would."""
+    saturation, hue, red, blue = combine.colour * _signed(numbers).T
+    cos, sin = ((1 + saturation) * function(np.deg2rad(36) * hue) for function in (np.cos, np.sin))
+    grey, turn = np.full((3, 3), 1 / 3), np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    # A rotation about the grey axis: grey stays, the rest is turned and scaled in the plane across it.
+    matrices = grey + cos[:, None, None] * (np.eye(3) - grey) + sin[:, None, None] * turn
+    gains = 1 + 0.2 * np.stack([red, 0 * red, blue], axis=1)
+    return Recolour(mix_channels, (gains[:, :, None] * matrices - np.eye(3)).reshape(-1, 9))
+
+
+def mix_channels(images: Tensor, values: Tensor) -> Tensor:
+    """Each pixel's colour plus that colour times the matrix ``values`` (3 rows of 3)."""
+    pixels = images.permute(0, 2, 3, 1).flatten(1, 2)
+    mixed = torch.baddbmm(pixels, pixels, values.view(-1, 3, 3).transpose(1, 2))
+    return mixed.unflatten(1, images.shape[-2:]).permute(0, 3, 1, 2)
+
+
+def gamma(numbers: np.ndarray, combine: Combine, aspect: float) -> Recolour:
+    """Values, as fractions of 255, to the power of e to up to ±``combine.gamma``."""
+    return Recolour(to_power, combine.gamma * _signed(numbers[:, :1]))
+
+
+def to_power(images: Tensor, values: Tensor) -> Tensor:
+    """Values, as fractions of 255, to the power of e to ``values``."""
+    return images.clamp(0, 255).div_(255).pow_(values.exp().view(-1, 1, 1, 1)).mul_(255)
+
+
 def identity(rows: int) -> np.ndarray:
     """``rows`` maps that move nothing, ``float64 (rows, 3, 3)``."""
     return np.tile(np.eye(3), (rows, 1, 1))
@@ -76,6 +129,11 @@ def mirror(x: np.ndarray | None = None, y: np.ndarray | None = None) -> np.ndarr
         if mirrored is not None:
             maps[mirrored, axis, axis] = -1
     return maps
+
+
+def _factor(strength: float, uniform: np.ndarray) -> np.ndarray:
+    """0 to 1 as 1 / (1 + strength) to 1 + strength, log-uniformly."""
+    return (1 + strength) ** _signed(uniform)
 
 
 def _signed(uniform: np.ndarray) -> np.ndarray:

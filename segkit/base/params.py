@@ -140,9 +140,14 @@ class Combine(Section):
 
     flip: Probability
     rotation: Annotated[float, Field(ge=0, le=180)]
+    scale: Annotated[float, Field(ge=0, le=9)]
+    stretch: Annotated[float, Field(ge=0, le=9)]
+    shear: Annotated[float, Field(ge=0, le=60)]
     shift: Annotated[float, Field(ge=0, le=1)]
     light: Annotated[float, Field(ge=0, le=1)]
     light_probability: Probability
+    colour: Annotated[float, Field(ge=0, le=1)]
+    gamma: Annotated[float, Field(ge=0, le=3)]
 
 
 class Augment(Section):

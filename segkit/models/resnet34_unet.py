@@ -28,7 +28,7 @@ class Up(nn.Module):
     def __init__(self, inputs: int) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(inputs, DECODER_CHANNELS, 2, stride=2)
-        self.conv = double_conv(DECODER_CHANNELS, DECODER_CHANNELS, batch_norm=True)
+        self.conv = double_conv(DECODER_CHANNELS, DECODER_CHANNELS, norm="batch")
         initialise(self)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
@@ -48,12 +48,12 @@ class ResNet34UNet(nn.Module):
 
     stride = 32
 
-    def __init__(self) -> None:
+    def __init__(self, bridge: int = 256) -> None:
         super().__init__()
         self._take_encoder(resnet34(weights=None))
-        self.bridge = nn.Sequential(nn.Conv2d(512, 256, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(inplace=True))
+        self.bridge = nn.Sequential(nn.Conv2d(512, bridge, 1, bias=False), nn.BatchNorm2d(bridge), nn.ReLU(inplace=True))
         self.widen = nn.Conv2d(256, 512, 1)
-        self.decoder = nn.ModuleList([Up(256 + 512), Up(32 + 512), Up(32 + 128), Up(32 + 64)])
+        self.decoder = nn.ModuleList([Up(bridge + 512), Up(32 + 512), Up(32 + 128), Up(32 + 64)])
         self.last_up = nn.ConvTranspose2d(DECODER_CHANNELS, DECODER_CHANNELS, 2, stride=2)
         self.head = nn.Conv2d(DECODER_CHANNELS, 1, 1)
         for module in (self.bridge, self.widen, self.last_up, self.head):

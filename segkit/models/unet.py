@@ -20,11 +20,11 @@ class UNet(nn.Module):
 
     stride = 2 ** (LEVELS - 1)
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 64, norm: str = "none") -> None:
         super().__init__()
         channels = [width * 2**level for level in range(LEVELS)]
         self.encoder = nn.ModuleList(
-            double_conv(inputs, outputs, batch_norm=False)
+            double_conv(inputs, outputs, norm=norm)
             for inputs, outputs in zip([3, *channels], channels, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
@@ -32,7 +32,7 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(2 * outputs, outputs, 2, stride=2) for outputs in reversed(channels[:-1])
         )
         self.decoder = nn.ModuleList(
-            double_conv(2 * outputs, outputs, batch_norm=False) for outputs in reversed(channels[:-1])
+            double_conv(2 * outputs, outputs, norm=norm) for outputs in reversed(channels[:-1])
         )
         self.head = nn.Conv2d(width, 2, 1)
         initialise(self)
