@@ -60,5 +60,5 @@ def listed(names: list[str]) -> str:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Numbers that training adjusts."""
+    """Weights and biases, also frozen ones."""
     return sum(parameter.numel() for parameter in model.parameters())
