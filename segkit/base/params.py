@@ -10,7 +10,7 @@ key, or one of the values that it allows, is the name of a module or function.
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
@@ -21,12 +21,14 @@ from segkit.base.values import (
     Border,
     Device,
     Devices,
+    FolderOrAuto,
     Foreground,
     GroupPattern,
     MaskValues,
     MatchPattern,
     Normalization,
     PositiveInt,
+    Pretrained,
     Probability,
     Range,
     Resize,
@@ -193,13 +195,13 @@ class Network(Section):
     """The section of a network: what it is built from, and the recipe with this network's overrides applied."""
 
     train: Train
+    training_only: ClassVar[tuple[str, ...]] = ("train",)  # keys that it is trained with, and not built from
 
     @classmethod
     def architecture(cls) -> type[Section]:
         """The arguments of ``segkit.models.build``, as a section of their own."""
-        kinds = {name: (field.annotation, field) for name, field in cls.model_fields.items()}
-        del kinds["train"]
-        kinds.pop("pretrained", None)
+        fields = {name: field for name, field in cls.model_fields.items() if name not in cls.training_only}
+        kinds = {name: (field.annotation, field) for name, field in fields.items()}
         return create_model("Architecture", __base__=Section, **kinds)
 
 
@@ -210,9 +212,12 @@ class UNet(Network):
 
 
 class ResNet34UNet(Network):
-    """``resnet34_unet``: whether the encoder starts from ImageNet weights."""
+    """``resnet34_unet``: whether the encoder starts from ImageNet weights or from those of a file, and the factor for
+    its learning rate; 0 freezes its weights."""
 
-    pretrained: bool
+    training_only: ClassVar[tuple[str, ...]] = ("train", "pretrained", "encoder_lr")
+    pretrained: Pretrained
+    encoder_lr: Annotated[float, Field(ge=0, le=1000)]
 
 
 class Evaluate(Section):
@@ -228,6 +233,7 @@ class Runtime(Section):
     devices: Devices
     workers: Annotated[int, Field(ge=0, le=1024)]
     save_every_seconds: Annotated[float, Field(gt=0, le=1e9)]
+    weights_dir: FolderOrAuto
 
 
 class Params(Section):

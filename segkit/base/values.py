@@ -86,6 +86,19 @@ def _range(value: object) -> object:
     return require(valid, ends, f"must be auto or [darkest, brightest], not {brief(repr(value))}")
 
 
+def _pretrained(value: object) -> object:
+    """A switch, or the path of a file; the ending tells a file from a misspelt switch."""
+    if isinstance(value, bool):
+        return value
+    valid = isinstance(value, str) and re.search(r"[^/]\.safetensors$", value)
+    fault = f"must be true, false or the path of a file NAME.safetensors, not {brief(repr(value))}"
+    return _one_line(require(valid, value, fault))
+
+
+def _folder_or_auto(text: str) -> str:
+    return require(text.strip(), text, "must be auto or a folder, not empty")
+
+
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Width = Annotated[int, Field(ge=1, le=1024)]
@@ -103,6 +116,8 @@ Device = Annotated[str, AfterValidator(_device)]
 Devices = Annotated[int | Literal["auto"], PlainValidator(_devices)]
 MatchPattern = Annotated[str, AfterValidator(_pattern)]
 GroupPattern = Annotated[str, AfterValidator(_group)]
+Pretrained = Annotated[bool | str, PlainValidator(_pretrained)]
+FolderOrAuto = Annotated[Text, AfterValidator(_folder_or_auto)]
 ShareOrList = Annotated[float | str, PlainValidator(_share_or_list)]
 MaskValues = Annotated[tuple[float | str, ...], PlainValidator(_mask_values)]
 Foreground = Annotated[str | tuple[float | str, ...], PlainValidator(_foreground)]

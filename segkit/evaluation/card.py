@@ -34,7 +34,7 @@ RESIZE = {
     "tile": "overlapping windows of this size, at the image's own resolution",
 }
 TRAINING = ("train", "combine", "samples", "pretrained", "precision", "seed")  # keys of the metadata
-CELL = 60  # characters
+CELL = 64  # characters, as many as a SHA-256 has
 
 
 class Source(NamedTuple):
@@ -194,13 +194,14 @@ def _data(metadata: Mapping[str, Any], source: Source, has_border: bool) -> str:
             f"size: {_cell(UNKNOWN if originals is None else originals)} {noun}",
             *[f"border: the masks are trimaps, whose border {border}"] * has_border,
             f"fingerprint (SHA-256 of the packed data and of the training plan): "
-            f"`{_cell(metadata.get('data_fingerprint', UNKNOWN), 64)}`",
+            f"`{_cell(metadata.get('data_fingerprint', UNKNOWN))}`",
         ]),
     ])  # fmt: skip
 
 
 def _procedure(metadata: Mapping[str, Any]) -> str:
-    settings = dict(row for key in TRAINING for row in _leaves(key, metadata.get(key, UNKNOWN)))
+    keys = (*TRAINING, *["encoder_lr"] * ("encoder_lr" in metadata))  # only networks with an encoder have it
+    settings = dict(row for key in keys for row in _leaves(key, metadata.get(key, UNKNOWN)))
     return (
         "The weights with the lowest validation loss were kept. The settings are those of `params.yaml`; `combine` are "
         "the strengths of the random transforms, and `samples` says how many samples an epoch has of which kind.\n\n"
@@ -264,11 +265,13 @@ def _measured_limits(metadata: Mapping[str, Any], summary: Mapping[str, Any], fo
 
 def _licence(metadata: Mapping[str, Any], source: Source) -> str:
     texts = ["The code of segkit is under the MIT licence.", source.licence]
-    if metadata.get("pretrained"):
+    if metadata.get("pretrained") is True:
         texts.append(
             "The encoder started from torchvision's ImageNet weights; ImageNet gives access for non-commercial "
             "research and education."
         )
+    elif metadata.get("pretrained"):
+        texts.append("The encoder started from weights in a file of its trainer's own, whose licence is not recorded.")
     if source.identifier == "unknown" or metadata.get("pretrained"):
         texts.append("The licence of the weights is not recorded: ask whoever published them.")
     return " ".join(texts)
@@ -287,7 +290,7 @@ def _table(titles: Sequence[str], rows: Any) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows))
 
 
-def _cell(value: Any, limit: int = CELL) -> str:
+def _cell(value: Any) -> str:
     """A value of the metadata, whatever it is, in one cell of a table."""
     text = value if isinstance(value, str) else json.dumps(value)
-    return brief(text, limit).replace("|", "\\|").replace("`", "'").replace("<", "&lt;")
+    return brief(text, CELL).replace("|", "\\|").replace("`", "'").replace("<", "&lt;")

@@ -15,7 +15,7 @@ from segkit.base.params import MODEL_NAMES
 def build(name: str, **architecture) -> nn.Module:
     """Build the network called ``name``: what the module of that name in this folder calls ``Network``.
 
-    ``architecture``: its section of params.yaml, without ``train`` and ``pretrained``. Raises InputError for an unknown
+    ``architecture``: its section of params.yaml, without what only training needs. Raises InputError for an unknown
     name.
     """
     if name not in MODEL_NAMES:

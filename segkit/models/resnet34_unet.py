@@ -1,25 +1,15 @@
 """U-Net with a ResNet34 encoder, with a 1-channel head."""
 
-import hashlib
-import io
-import socket
-import sys
-from http.client import HTTPException
-from pathlib import Path
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet, ResNet34_Weights, resnet34
+from torchvision.models import ResNet, resnet34
 
-from segkit.base.errors import InputError, brief
-from segkit.models.blocks import crop, double_conv, initialise, load_weights, pad_to_multiple
+from segkit.models.blocks import crop, double_conv, initialise, pad_to_multiple
+from segkit.models.pretrained import Start
 
 DECODER_CHANNELS = 32
-IMAGENET_URL = ResNet34_Weights.IMAGENET1K_V1.url
-TIMEOUT = 30.0  # seconds without data from the server
-
-_SETTING = "resnet34_unet.pretrained"
-_WITHOUT = f"or set {_SETTING} to false"
 
 
 class Up(nn.Module):
@@ -47,6 +37,7 @@ class ResNet34UNet(nn.Module):
     """
 
     stride = 32
+    started_from: bool | dict[str, str] = False  # Start.record, once load_encoder was called
 
     def __init__(self, bridge: int = 256) -> None:
         super().__init__()
@@ -59,31 +50,15 @@ class ResNet34UNet(nn.Module):
         for module in (self.bridge, self.widen, self.last_up, self.head):
             initialise(module)
 
-    def load_imagenet_encoder(self) -> None:
-        """Put torchvision's ImageNet weights into the encoder, from torch's cache or downloaded into it.
+    def load_encoder(self, start: Start) -> None:
+        """Start the encoder from weights that were trained elsewhere."""
+        self._take_encoder(start.trunk)
+        self.started_from = start.record
 
-        torchvision publishes them in pickle format alone: torch's restricted unpickler builds only tensors and plain
-        containers, and the SHA-256 that begins with the digits in the file's name is compared at every load (torch.hub
-        does so only after a download). Raises InputError if the file is not reachable, or damaged.
-        """
-        path = Path(torch.hub.get_dir(), "checkpoints", IMAGENET_URL.rsplit("/", 1)[-1])
-        prefix = path.stem.rsplit("-", 1)[-1]
-        if not path.is_file():
-            _download(path, prefix)
-        trunk, content = resnet34(weights=None), path.read_bytes()
-        # Old files of torchvision count no batches, and nothing here uses the count.
-        counts = {name: tensor for name, tensor in trunk.state_dict().items() if name.endswith("num_batches_tracked")}
-        try:
-            if not hashlib.sha256(content).hexdigest().startswith(prefix):
-                raise ValueError(f"its SHA-256 does not begin with {prefix}")
-            weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            load_weights(trunk, counts | weights)
-        except Exception as error:  # what torch raises depends on which part of the file is damaged
-            raise InputError(
-                f"{_SETTING}: {path} is damaged ({brief(error, 300)}); delete it and run the same "
-                f"command again, {_WITHOUT}"
-            ) from None
-        self._take_encoder(trunk)
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """What ``load_encoder`` replaces: the parameters that may get a learning rate of their own."""
+        yield from self.stem.parameters()
+        yield from self.stages.parameters()
 
     def _take_encoder(self, trunk: ResNet) -> None:
         self.stem = nn.Sequential(trunk.conv1, trunk.bn1, trunk.relu, trunk.maxpool)
@@ -105,19 +80,3 @@ class ResNet34UNet(nn.Module):
 
 
 Network = ResNet34UNet  # the class that segkit.models.build uses
-
-
-def _download(path: Path, prefix: str) -> None:
-    """Into torch's cache: atomically, and only with the right hash."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # torch.hub sets none
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(IMAGENET_URL, str(path), prefix, progress=sys.stderr.isatty())
-    except (OSError, RuntimeError, ValueError, HTTPException) as error:
-        raise InputError(
-            f"{_SETTING}: ImageNet weights not available ({brief(error, 200) or repr(error)}); put the file from "
-            f"{IMAGENET_URL} at {path}, {_WITHOUT}"
-        ) from None
-    finally:
-        socket.setdefaulttimeout(before)

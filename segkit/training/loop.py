@@ -86,7 +86,7 @@ class Engine:
             for batch in progress:
                 rate = self.learning_rate(epoch + len(totals) / steps)
                 for group in self.optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group.get("lr_scale", 1.0)
                 self.model.zero_grad()
                 self.optimizer.zero_grad()  # it may hold views of the gradients
                 logits = self._forward(self.network, batch.images)

@@ -14,7 +14,8 @@ NAMED = 16  # samples in a message
 
 
 def first_lines(fit: Fit, batches: TrainingBatches, params: Params) -> str:
-    """The network, the length of an epoch and the device; a second line if an epoch has few steps."""
+    """The network, the length of an epoch and the device; a line more if the images are not normalised as
+    ``preprocess.normalize`` says, and if an epoch has few steps."""
     engine, resumed = fit.engine, ""
     if fit.epoch or fit.totals:
         resumed = f"; resuming in epoch {fit.epoch + 1} after {len(fit.totals)} steps"
@@ -24,10 +25,12 @@ def first_lines(fit: Fit, batches: TrainingBatches, params: Params) -> str:
         f"{fit.name}: {count_parameters(engine.model):,} parameters, {samples} per epoch in {steps}, "
         f"{engine.device.type}{processes}, {engine.precision}{resumed}"
     )
-    if len(batches) >= FEW_STEPS:
-        return line
-    few = "are few" if len(batches) > 1 else "is too few"
-    return f"{line}\n{fit.name}: {steps} per epoch {few}; {_for_more_steps(fit, params)}"
+    if (kind := batches.normalizer.kind) != params.preprocess.normalize:
+        line += f"\n{fit.name}: normalised as its pretrained weights need it ({kind}), not as preprocess.normalize says"
+    if len(batches) < FEW_STEPS:
+        few = "are few" if len(batches) > 1 else "is too few"
+        line += f"\n{fit.name}: {steps} per epoch {few}; {_for_more_steps(fit, params)}"
+    return line
 
 
 def _for_more_steps(fit: Fit, params: Params) -> str:
@@ -57,5 +60,5 @@ def listed(names: list[str]) -> str:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Numbers that training adjusts."""
+    """Weights and biases, also frozen ones."""
     return sum(parameter.numel() for parameter in model.parameters())

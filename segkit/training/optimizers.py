@@ -1,26 +1,47 @@
 """Optimizers: ``train.optimizer`` names a function of this file.
 
-An optimizer is a function of the network's parameters and of the recipe (``train``) that returns a
-``torch.optim.Optimizer``; its learning rate is set before every step, as ``train.schedule`` says.
+An optimizer is a function of the network's parameters, in groups as torch takes them (see ``groups``), and of the
+recipe (``train``) that returns a ``torch.optim.Optimizer``; the learning rate of each group is set before every step,
+as ``train.schedule`` says.
 """
-
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import ParamsT
 
 from segkit.base.params import Train
 
 
-def adamw(parameters: Iterable[nn.Parameter], recipe: Train) -> torch.optim.Optimizer:
+def groups(model: nn.Module, encoder_lr: float) -> ParamsT:
+    """The parameters of a network in groups for an optimizer: a single one, or with an ``encoder_lr`` other than 1 the
+    encoder's as the last, whose ``lr_scale`` multiplies the learning rate.
+
+    With 0 the encoder's parameters are in no group and get no gradient, which saves the time to compute it.
+    """
+    if encoder_lr == 1:
+        return [{"params": list(model.parameters())}]
+    encoder = list(model.encoder_parameters())
+    own = {id(parameter) for parameter in encoder}
+    rest = {"params": [parameter for parameter in model.parameters() if id(parameter) not in own]}
+    if encoder_lr == 0:
+        for parameter in encoder:
+            parameter.requires_grad_(False)
+        return [rest]
+    return [rest, {"params": encoder, "lr_scale": encoder_lr}]
+
+
+def adamw(parameters: ParamsT, recipe: Train) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019), torch's fused kernel.
 
     On the CPU that kernel copies tensors that are not contiguous at every step, and is wrong if a gradient is
     stored in another order than its weight (torch 2.15). So it gets channels-last weights as views ``(K, H, W, C)``.
     """
-    weights = list(parameters)
+    optimizer = torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     views = [_as_stored(weight.detach(), weight) for weight in weights]
-    optimizer = torch.optim.AdamW(views, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    rest = iter(views)
+    for group in optimizer.param_groups:
+        group["params"] = [next(rest) for _ in group["params"]]
 
     def take_gradients(*_: object) -> None:
         for view, weight in zip(views, weights, strict=True):

@@ -21,7 +21,7 @@ from segkit.base.interrupts import Interrupted, Stop
 from segkit.base.packed import Split, open_split, read_samples, read_summary
 from segkit.base.params import Params, Train, recipe_key
 from segkit.base.workspace import Paths, run_folder
-from segkit.models import build
+from segkit.models import build, pretrained
 from segkit.models.checkpoint import save_checkpoint
 from segkit.models.device import choose_precision, keep_freed_memory, make_deterministic
 from segkit.models.normalize import Normalizer
@@ -59,7 +59,7 @@ def train(
     engine = build_engine(name, params, device, world)
     smallest = min(stop - start for start, stop in batches.bounds)
     refuse_lonely_values(engine.model, summary["size"], smallest, recipe_key(params, name, "batch_size"))
-    metadata = describe(name, params, summary, batches, paths) | {"precision": engine.precision}
+    metadata = describe(name, params, summary, batches, engine, paths)
     with ExitStack() as stack:
         saved = saver = folder = curves = None
         if world.is_main:
@@ -99,7 +99,9 @@ def read_data(
 ) -> tuple[dict[str, Any], TrainingBatches, Split]:
     """The summary of the packed data, the training batches and the validation set; raises InputError if data or plan
     are missing, damaged or do not fit the batch."""
-    batch_size, key = getattr(params, name).train.batch_size, recipe_key(params, name, "batch_size")
+    section, key = getattr(params, name), recipe_key(params, name, "batch_size")
+    batch_size = section.train.batch_size
+    kind = pretrained.normalization(getattr(section, "pretrained", False), params.preprocess.normalize)
     summary = read_summary(paths.processed)
     training, validation = (open_split(paths.processed, split) for split in ("train", "valid"))
     plan = read_plan(paths.plan, len(training), params.augment)
@@ -108,7 +110,7 @@ def read_data(
         training,
         plan,
         params.augment.combine,
-        Normalizer.from_summary(params.preprocess.normalize, summary),
+        Normalizer.from_summary(kind, summary),
         seed=params.seed,
         batch_size=batch_size,
         device=device,
@@ -119,15 +121,17 @@ def read_data(
 
 def build_engine(name: str, params: Params, device: torch.device, world: World = ALONE) -> Engine:
     """A fresh network with its loss, optimizer and learning-rate schedule, as ``params`` say."""
-    recipe: Train = getattr(params, name).train
+    section = getattr(params, name)
+    recipe: Train = section.train
     keep_freed_memory()
     make_deterministic(params.seed)
     model = world.sync_batch_norm(create(name, params).to(device, memory_format=torch.channels_last), device)
+    parameters = optimizers.groups(model, getattr(section, "encoder_lr", 1.0))
     schedule = getattr(schedules, recipe.schedule)
     return Engine(
         model,
         WeightedLoss.of(recipe.loss),
-        getattr(optimizers, recipe.optimizer)(model.parameters(), recipe),
+        getattr(optimizers, recipe.optimizer)(parameters, recipe),
         lambda epochs: recipe.lr * schedule(epochs / recipe.epochs),
         device,
         choose_precision(recipe.precision, device),
@@ -136,10 +140,10 @@ def build_engine(name: str, params: Params, device: torch.device, world: World =
 
 
 def create(name: str, params: Params) -> nn.Module:
-    """A fresh network, with ImageNet weights if ``params`` ask for them."""
+    """A fresh network, its encoder with the weights that ``params`` ask for."""
     model = build(name, **architecture(name, params))
-    if getattr(getattr(params, name), "pretrained", False):
-        model.load_imagenet_encoder()
+    if setting := getattr(getattr(params, name), "pretrained", False):
+        model.load_encoder(pretrained.read(setting, params.runtime.weights_dir))
     return model
 
 
@@ -195,11 +199,11 @@ def _explain(fault: NotFinite, fit: Fit, params: Params, metadata: dict[str, Any
 
 
 def describe(
-    name: str, params: Params, summary: dict[str, Any], batches: TrainingBatches, paths: Paths
+    name: str, params: Params, summary: dict[str, Any], batches: TrainingBatches, engine: Engine, paths: Paths
 ) -> dict[str, Any]:
     """A checkpoint's metadata: how to build and use the network, and the data and recipe it comes from."""
     section = getattr(params, name)
-    return {
+    return section.model_dump(mode="json", include=set(section.training_only)) | {
         "model": name,
         "architecture": architecture(name, params),
         "source": summary["source"],
@@ -211,8 +215,8 @@ def describe(
         "resize": summary["resize"],
         "range": summary["range"],
         "seed": params.seed,
-        "train": section.train.model_dump(mode="json"),
-        "pretrained": getattr(section, "pretrained", False),
+        "pretrained": getattr(engine.model, "started_from", False),  # names no folder of this machine
+        "precision": engine.precision,
         "combine": params.augment.combine.model_dump(mode="json"),
         "samples": batches.plan.summary(),
         "data_fingerprint": _sha256("\n".join([*summary["files"].values(), digest(paths.plan)])),

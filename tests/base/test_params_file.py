@@ -119,7 +119,9 @@ def test_what_everybody_reads_as_one_number_is_that(written, spelling, value):
 @pytest.mark.parametrize("spelling", ["yes", "on", "1", '"true"', "y"])
 def test_only_true_and_false_are_true_or_false(written, spelling):
     text = spelled("resnet34_unet.pretrained", spelling)
-    with pytest.raises(InputError, match=r"resnet34_unet\.pretrained: must be a valid boolean, not "):
+    with pytest.raises(
+        InputError, match=r"resnet34_unet\.pretrained: must be true, false or the path of a file NAME\.safe"
+    ):
         params.load(written(text))
 
 

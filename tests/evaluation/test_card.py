@@ -65,6 +65,7 @@ def test_every_score_of_every_block_is_there_with_its_definition():
         ("oxford_pet", False, "unknown"),
         ("folder", False, "unknown"),
         ("mine", True, "unknown"),
+        ("synthetic", {"file": "mine.safetensors", "sha256": "a1" * 32}, "unknown"),
         (None, None, "unknown"),
     ],
 )
@@ -75,7 +76,8 @@ def test_no_licence_and_no_source_is_invented(source, pretrained, licence):
     assert found == (licence, "segkit", "image-segmentation")
     assert ("licence of the weights is not recorded" in text) == (licence == "unknown")
     assert ("licence of the training images is not recorded" in text) == (not known)
-    assert ("ImageNet gives access" in text) == bool(pretrained)
+    assert ("ImageNet" in text) == (pretrained is True)
+    assert ("weights in a file of its trainer's own" in text) == isinstance(pretrained, dict)
     assert ("pets" in text) == known
 
 
@@ -100,8 +102,21 @@ JSON = st.recursive(
 )
 
 
+def test_weights_of_the_trainer_s_own_are_named_by_file_and_content():
+    text = written(pretrained={"file": "mine.safetensors", "sha256": "a1" * 32}, encoder_lr=0.1)
+    assert "| `pretrained.file` | mine.safetensors |" in text and f"| `pretrained.sha256` | {'a1' * 32} |" in text
+    assert "| `encoder_lr` | 0.1 |" in text and "encoder_lr" not in written()
+
+
 @few
-@given(st.dictionaries(st.sampled_from(["train", "samples", "version", "seed", "data_fingerprint", "source"]), JSON))
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["pretrained", "encoder_lr", "train", "samples", "version", "seed", "data_fingerprint", "source"]
+        ),
+        JSON,
+    )
+)
 def test_any_metadata_renders_as_the_same_tables(more):
     text = written(**more)
     assert [table[0] for table in tables(text)] == [table[0] for table in tables(written())]

@@ -1,4 +1,4 @@
-"""ImageNet weights: torchvision's file into the encoder, or plain words why not. No test leaves the machine."""
+"""Weights that others trained, into the encoder, or plain words why not. No test leaves the machine."""
 
 import hashlib
 import io
@@ -10,10 +10,11 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torchvision.models import ResNet34_Weights, resnet34
 
 from segkit.base.command import run_command
-from segkit.models import build, resnet34_unet
+from segkit.models import build, pretrained
 
 URL = ResNet34_Weights.IMAGENET1K_V1.url
 
@@ -40,19 +41,17 @@ def put(cache, monkeypatch):
     def write(content: bytes):
         path = cache / f"resnet34-{hashlib.sha256(content).hexdigest()[:8]}.pth"
         path.write_bytes(content)
-        monkeypatch.setattr(resnet34_unet, "IMAGENET_URL", f"{URL.rsplit('/', 1)[0]}/{path.name}")
+        monkeypatch.setattr(pretrained, "IMAGENET_URL", f"{URL.rsplit('/', 1)[0]}/{path.name}")
         return path
 
     return write
 
 
-def refusal(capsys) -> str:
-    with torch.device("meta"):
-        model = build("resnet34_unet")
-    assert run_command("train", model.load_imagenet_encoder) == 2
+def refusal(capsys, setting: bool | str = True, weights_dir: str = "auto") -> str:
+    assert run_command("train", lambda: pretrained.read(setting, weights_dir)) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("train: resnet34_unet.pretrained: ")
-    assert line.endswith(", or set resnet34_unet.pretrained to false") and len(line) < 700
+    assert line.endswith(", or set resnet34_unet.pretrained to false") and len(line) < 800
     return line
 
 
@@ -73,8 +72,27 @@ def without_counts(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor if "running" in name else torch.nn.Parameter(tensor) for name, tensor in kept.items()}
 
 
+def decoder_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of everything that is not the encoder's."""
+    kept = {n: tensor for n, tensor in model.state_dict().items() if not n.startswith(("stem.", "stages."))}
+    return {name: tensor.clone() for name, tensor in kept.items()}
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    assert [name for name, tensor in found.items() if not torch.equal(tensor, expected[name])] == []
+
+
+def assert_encoder(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """The encoder's tensors are those of a ResNet34's ``state``, under the names of its layers."""
+    layers = {"stem.0": "conv1", "stem.1": "bn1", **{f"stages.{i}": f"layer{i + 1}" for i in range(4)}}
+    for ours, theirs in layers.items():
+        expected = {n.removeprefix(f"{theirs}."): t for n, t in state.items() if n.startswith(f"{theirs}.")}
+        assert_same(model.get_submodule(ours).state_dict(), expected)
+
+
 def test_the_address_is_torchvision_s():
-    assert resnet34_unet.IMAGENET_URL == URL
+    assert pretrained.IMAGENET_URL == URL
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -83,27 +101,18 @@ def test_the_encoder_holds_the_weights_of_the_file(put, old, zipped):
     state = weights(7)
     put(pickled(without_counts(state) if old else state, _use_new_zipfile_serialization=zipped))
     model = build("resnet34_unet").eval()
-    decoder = {name: tensor.clone() for name, tensor in model.state_dict().items() if "stages" not in name}
-    model.load_imagenet_encoder()
-    for theirs, ours in {
-        "conv1": "stem.0",
-        "bn1": "stem.1",
-        **{f"layer{i + 1}": f"stages.{i}" for i in range(4)},
-    }.items():
-        found = model.get_submodule(ours).state_dict()
-        expected = {name: tensor for name, tensor in state.items() if name.startswith(f"{theirs}.")}
-        assert {f"{theirs}.{name}" for name in found} == set(expected)
-        assert all(torch.equal(found[name.partition(".")[2]], tensor) for name, tensor in expected.items())
-    for name, tensor in decoder.items():
-        if not name.startswith("stem"):
-            assert torch.equal(model.state_dict()[name], tensor), name
+    decoder = decoder_of(model)
+    model.load_encoder(pretrained.read(True, "auto"))
+    assert model.started_from is True
+    assert_encoder(model, state)
+    assert_same(decoder_of(model), decoder)
 
 
 def test_the_loaded_encoder_computes_what_torchvision_computes(put):
     trunk = resnet34().eval()
     put(pickled(trunk.state_dict()))
     model = build("resnet34_unet")
-    model.load_imagenet_encoder()
+    model.load_encoder(pretrained.read(True, "auto"))
     model.eval()
     images = torch.randn(1, 3, 32, 64)
     with torch.inference_mode():
@@ -128,8 +137,8 @@ def test_a_download_is_cached_once_its_hash_is_right(cache, put, monkeypatch):
     monkeypatch.setattr("torch.hub.urlopen", lambda _: asked.append(socket.getdefaulttimeout()) or Response(content))
     model = build("resnet34_unet")
     for _ in range(2):
-        model.load_imagenet_encoder()
-    assert asked == [resnet34_unet.TIMEOUT] and socket.getdefaulttimeout() is None
+        model.load_encoder(pretrained.read(True, "auto"))
+    assert asked == [pretrained.TIMEOUT] and socket.getdefaulttimeout() is None
     assert [path.read_bytes() for path in cache.iterdir()] == [content]
 
 
@@ -146,7 +155,9 @@ def test_a_download_that_is_not_the_file_is_refused_and_not_cached(cache, put, m
 def test_an_unreachable_network_says_where_to_put_the_file(cache, capsys):
     line = refusal(capsys)
     assert "ImageNet weights not available (" in line and "Name or service not known" in line
-    assert f"put the file from {URL} at {cache / URL.rsplit('/', 1)[-1]}, or set" in line
+    assert (
+        f"put the file from {URL} at {cache / URL.rsplit('/', 1)[-1]} (runtime.weights_dir sets the folder), or" in line
+    )
 
 
 def test_a_server_that_says_nothing_is_left(cache, capsys, monkeypatch):
@@ -154,8 +165,8 @@ def test_a_server_that_says_nothing_is_left(cache, capsys, monkeypatch):
     torch.hub.set_dir(cache.parent)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/resnet34-b627a593.pth"
-        monkeypatch.setattr(resnet34_unet, "IMAGENET_URL", address)
-        monkeypatch.setattr(resnet34_unet, "TIMEOUT", 0.2)
+        monkeypatch.setattr(pretrained, "IMAGENET_URL", address)
+        monkeypatch.setattr(pretrained, "TIMEOUT", 0.2)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert "timed out" in refusal(capsys)
     assert socket.getdefaulttimeout() is None
@@ -200,10 +211,10 @@ def test_a_pickle_with_the_right_hash_still_runs_nothing(put, capsys, tmp_path, 
     ("change", "fault"),
     [
         (lambda state: {"a": torch.zeros(2)}, "Missing key"),
-        (lambda state: state | {"fc.bias": torch.zeros(7)}, "size mismatch for fc.bias"),
-        (lambda state: state | {"fc.bias": torch.zeros(1000).half()}, "fc.bias is not a finite float32 tensor"),
-        (lambda state: state | {"fc.bias": "text"}, '"fc.bias", expected torch.Tensor'),
-        (lambda state: state | {"fc.bias": torch.full((1000,), torch.nan)}, "fc.bias is not a finite float32 tensor"),
+        (lambda state: state | {"bn1.bias": torch.zeros(7)}, "size mismatch for bn1.bias"),
+        (lambda state: state | {"bn1.bias": torch.zeros(64).half()}, "bn1.bias is not a finite float32 tensor"),
+        (lambda state: state | {"bn1.bias": "text"}, '"bn1.bias", expected torch.Tensor'),
+        (lambda state: state | {"bn1.bias": torch.full((64,), torch.nan)}, "bn1.bias is not a finite float32 tensor"),
         (lambda state: state | {5: torch.zeros(1)}, "'int' object has no"),
     ],
     ids=["another network", "shape", "type", "text", "nan", "extra"],
@@ -216,4 +227,155 @@ def test_weights_of_something_else_are_refused(put, capsys, change, fault):
 
 def test_a_file_without_named_tensors_is_refused(put, capsys):
     path = put(pickled([1, 2]))
-    assert f"{path} is damaged (unsupported operand" in refusal(capsys)
+    assert f"{path} is damaged ('list' object has no" in refusal(capsys)
+
+
+def test_downloads_go_where_the_user_says(cache, put, monkeypatch, tmp_path):
+    content = pickled(weights(5))
+    name = put(content).name
+    (cache / name).unlink()
+    monkeypatch.setattr("torch.hub.urlopen", lambda _: Response(content))
+    pretrained.read(True, str(tmp_path / "shared/weights"))
+    assert (tmp_path / "shared/weights" / name).read_bytes() == content and list(cache.iterdir()) == []
+
+
+def test_a_folder_filled_by_hand_needs_no_network(cache, put, tmp_path, monkeypatch):
+    """A relative one starts at the repository, also in DVC's temporary folders."""
+    state = weights(5)
+    path = put(pickled(state))
+    (tmp_path / "by_hand").mkdir()
+    path.rename(tmp_path / "by_hand" / path.name)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    model = build("resnet34_unet")
+    model.load_encoder(pretrained.read(True, "by_hand"))
+    assert_encoder(model, state)
+
+
+def test_without_a_network_the_line_names_the_place_in_the_user_s_folder(cache, capsys, tmp_path):
+    line = refusal(capsys, weights_dir=str(tmp_path / "mine"))
+    assert f"put the file from {URL} at {tmp_path / 'mine' / URL.rsplit('/', 1)[-1]} (runtime.weights_dir sets" in line
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", pickled(weights())])
+def test_what_lies_in_the_user_s_folder_is_verified_before_it_is_read(cache, capsys, monkeypatch, tmp_path, content):
+    path = tmp_path / URL.rsplit("/", 1)[-1]
+    path.write_bytes(content)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("read before it was verified"))
+    assert f"{path} is damaged (its SHA-256 does not" in refusal(capsys, weights_dir=str(tmp_path))
+
+
+def test_a_folder_that_cannot_be_made_is_named(cache, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    assert f"File exists: '{tmp_path / 'file'}'" in refusal(capsys, weights_dir=str(tmp_path / "file"))
+
+
+def test_the_home_of_an_unknown_user_is_refused_with_its_key(capsys):
+    for key, setting, folder in (
+        ("runtime.weights_dir", True, "~nobody-here/x"),
+        ("resnet34_unet.pretrained", "~nobody-here/x.safetensors", "auto"),
+    ):
+        assert run_command("train", lambda setting=setting, folder=folder: pretrained.read(setting, folder)) == 2
+        assert f"{key}: ~nobody-here/x" in capsys.readouterr().err
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Write tensors to ``mine/enc.safetensors`` below the main checkout; gives the file's place."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    path = tmp_path / "mine/enc.safetensors"
+    path.parent.mkdir()
+
+    def write(state: dict[str, torch.Tensor]):
+        save_file(state, path)
+        return path
+
+    return write
+
+
+OWN = "mine/enc.safetensors"
+
+
+@pytest.mark.parametrize("form", ["torchvision", "without classifier", "other classifier", "without counts"])
+def test_the_encoder_holds_the_weights_of_the_user_s_file(own, form, monkeypatch):
+    state = given = weights(9)
+    if form == "without classifier":
+        given = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    elif form == "other classifier":
+        given = state | {"fc.weight": torch.ones(7, 512).half(), "fc.bias": torch.full((7,), torch.nan)}
+    elif form == "without counts":
+        given = {name: tensor for name, tensor in state.items() if "num_batches" not in name}
+    path = own(given)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("a pickle is read"))
+    model = build("resnet34_unet")
+    decoder = decoder_of(model)
+    model.load_encoder(pretrained.read(OWN, "auto"))
+    assert_encoder(model, state)
+    assert_same(decoder_of(model), decoder)
+    assert model.started_from == {
+        "file": "enc.safetensors",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda s: {"a": torch.zeros(2)}, "conv1.weight, bn1.weight, bn1.bias, ... missing"),
+        (lambda s: {n: t for n, t in s.items() if n != "layer4.2.bn2.bias"}, "layer4.2.bn2.bias missing"),
+        (lambda s: s | {"head.weight": torch.zeros(1)}, "head.weight unknown"),
+        (lambda s: s | {"bn1.bias": torch.zeros(7)}, "bn1.bias has the shape [7], not [64]"),
+        (lambda s: s | {"bn1.bias": torch.zeros(64).half()}, "bn1.bias is not a finite float32 tensor"),
+        (lambda s: s | {"bn1.bias": torch.full((64,), torch.nan)}, "bn1.bias is not a finite float32 tensor"),
+        (
+            lambda s: s | {"bn1.running_var": torch.full((64,), torch.inf)},
+            "bn1.running_var is not a finite float32 tensor",
+        ),
+    ],
+    ids=["another network", "missing", "unknown", "shape", "type", "nan", "inf"],
+)
+def test_a_file_of_the_user_s_that_is_no_resnet34_is_refused(own, capsys, change, fault):
+    path = own(change(weights()))
+    line = refusal(capsys, OWN)
+    assert f"{path} holds no weights of a ResNet34: {fault}; save the state_dict of a torchvision" in line
+
+
+@pytest.mark.parametrize("damage", [lambda c: b"", lambda c: c[:-1], lambda c: c[8:], lambda c: pickled(weights())])
+def test_a_damaged_file_of_the_user_s_and_a_pickle_are_refused(own, capsys, monkeypatch, damage):
+    path = own({"conv1.weight": torch.zeros(64, 3, 7, 7)})
+    path.write_bytes(damage(path.read_bytes()))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("a pickle is read"))
+    assert f"{path} is damaged or not safetensors (" in refusal(capsys, OWN)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda path: None, "is missing or not a file"),
+        (lambda path: path.mkdir(), "is missing or not a file"),
+        (os.mkfifo, "is missing or not a file"),
+        (lambda path: path.touch() or os.truncate(path, pretrained.MAX_BYTES + 1), "is far larger than the weights"),
+    ],
+    ids=["nothing", "folder", "pipe", "huge"],
+)
+def test_what_is_no_file_of_weights_is_refused_unread(tmp_path, monkeypatch, capsys, make, fault):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    make(tmp_path / "x.safetensors")
+    line = refusal(capsys, "x.safetensors")
+    assert f"{tmp_path / 'x.safetensors'} {fault}" in line and "; name another file, or set" in line
+
+
+def test_imagenet_weights_alone_switch_the_normalisation():
+    assert [pretrained.normalization(setting, "image") for setting in (True, False, OWN)] == [
+        *("imagenet", "image", "image"),
+    ]
+
+
+def test_the_encoder_s_parameters_are_those_that_are_replaced(own):
+    own(weights(9))
+    model = build("resnet34_unet")
+    before = set(map(id, model.encoder_parameters()))
+    everything = set(map(id, model.parameters()))
+    model.load_encoder(pretrained.read(OWN, "auto"))
+    assert before == everything - set(map(id, model.parameters()))
+    assert sum(parameter.numel() for parameter in model.encoder_parameters()) == 21_284_672

@@ -27,7 +27,7 @@ def lines(samples: int, name: str = "unet", processes: int = 1, **changes) -> li
 
 class Batches:
     def __init__(self, samples: int, steps: int) -> None:
-        self.plan, self.steps = range(samples), steps
+        self.plan, self.steps, self.normalizer = range(samples), steps, SimpleNamespace(kind="image")
 
     def __len__(self) -> int:
         return self.steps
@@ -37,6 +37,12 @@ def test_the_first_line_says_how_many_steps_an_epoch_has():
     assert lines(4320, train__batch_size=15) == [
         "unet: 3 parameters, 4,320 samples per epoch in 288 steps, cpu, fp32",
     ]
+
+
+def test_another_normalisation_than_the_one_set_gets_a_line_before_that_of_few_steps():
+    said = "unet: normalised as its pretrained weights need it (image), not as preprocess.normalize says"
+    assert lines(40, preprocess__normalize="dataset")[1:] == [said]
+    assert lines(36, preprocess__normalize="dataset")[1] == said
 
 
 def test_ten_steps_are_enough():
