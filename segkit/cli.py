@@ -69,7 +69,11 @@ def _add_predict(commands: Any) -> None:
     command.add_argument(
         "--threshold", type=_share, metavar="P", help="a pixel is foreground from here on; default: the model's"
     )
-    command.add_argument("--tta", action="store_true", help="mean over the image and its mirror image; half as fast")
+    command.add_argument(
+        "--tta",
+        action=argparse.BooleanOptionalAction,
+        help="mean over the image and its mirror image, half as fast; default: as the model was evaluated",
+    )
     command.add_argument("--tile", action="store_true", help="cut large images into windows at their own resolution")
     command.add_argument(
         "--range", nargs=2, type=float, dest="scale", metavar=("LOW", "HIGH"), help="black and white of 16-bit images"

@@ -53,9 +53,10 @@ class Draws:
 
 
 def make_plan(samples: int, options: Augment) -> Plan:
-    """The originals, then ``n_aug`` copies of all of them: (1 + n_aug)·``samples`` rows."""
-    names = FLIPS if options.type == "flip" else ("combine",) * options.n_aug
-    kinds = [TRANSFORMS.index(name) for name in ("none", *names[: options.n_aug])]
+    """The originals, then ``options.copies(samples)`` copies of all of them."""
+    copies = options.copies(samples)
+    names = FLIPS if options.type == "flip" else ("combine",) * copies
+    kinds = [TRANSFORMS.index(name) for name in ("none", *names[:copies])]
     return Plan(np.tile(np.arange(samples), len(kinds)), np.repeat(kinds, samples))
 
 

@@ -26,6 +26,7 @@ from segkit.base.values import (
     GroupPattern,
     MaskValues,
     MatchPattern,
+    Norm,
     Normalization,
     PositiveInt,
     Pretrained,
@@ -38,6 +39,7 @@ from segkit.base.values import (
     Size,
     Text,
     Threshold,
+    Tta,
     Weight,
     Width,
 )
@@ -153,11 +155,19 @@ class Combine(Section):
 
 
 class Augment(Section):
-    """``augment``: which transform the ``n_aug`` copies of the training set get."""
+    """``augment``: which transform the ``n_aug`` copies of the training set get, and the fewest samples of an epoch."""
 
     type: Literal["combine", "flip"]
     n_aug: Annotated[int, Field(ge=0, le=1000)]
+    min_samples: Annotated[int, Field(ge=0, le=1_000_000)]
     combine: Combine
+
+    def copies(self, samples: int) -> int:
+        """Augmented copies of a training set of ``samples``: ``n_aug``, or of ``combine`` as many as ``min_samples``
+        needs."""
+        if self.type == "flip" or self.n_aug == 0:
+            return self.n_aug
+        return max(self.n_aug, -(-self.min_samples // samples) - 1)
 
     @field_validator("n_aug")
     @classmethod
@@ -185,8 +195,11 @@ class Train(Section):
     loss: Loss
     optimizer: Literal["adamw"]
     schedule: Literal["constant", "cosine"]
+    warmup: Annotated[float, Field(ge=0, le=0.5)]
+    small_images: Annotated[float, Field(ge=0, le=1)]
     lr: Annotated[float, Field(gt=0, le=10)]
     weight_decay: Annotated[float, Field(ge=0, le=10)]
+    select: Literal["loss", "dice"]
     patience: PositiveInt
     precision: Literal["auto", "fp32", "bf16"]
 
@@ -206,9 +219,10 @@ class Network(Section):
 
 
 class UNet(Network):
-    """``unet``: channels of the first level."""
+    """``unet``: channels of the first level, and the normalisation after each 3×3 convolution."""
 
     width: Width
+    norm: Norm
 
 
 class ResNet34UNet(Network):
@@ -216,14 +230,17 @@ class ResNet34UNet(Network):
     its learning rate; 0 freezes its weights."""
 
     training_only: ClassVar[tuple[str, ...]] = ("train", "pretrained", "encoder_lr")
+    bridge: Width
     pretrained: Pretrained
     encoder_lr: Annotated[float, Field(ge=0, le=1000)]
 
 
 class Evaluate(Section):
-    """``evaluate``: foreground probability from which a pixel is predicted as foreground."""
+    """``evaluate``: foreground probability from which a pixel is predicted as foreground, and test-time augmentation:
+    ``flip`` is the mean over an image and its mirror image."""
 
     threshold: Threshold
+    tta: Tta
 
 
 class Runtime(Section):

@@ -107,6 +107,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Threshold = Annotated[float, Field(gt=0, le=1)]
 Normalization = Literal["image", "dataset", "imagenet"]
+Norm = Literal["none", "batch"]
+Tta = Literal["none", "flip"]
 Border = Literal["foreground", "background", "ignore"]
 Resize = Literal["stretch", "fit", "tile"]
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from segkit.base.errors import brief, counted
+from segkit.base.params import Evaluate
 from segkit.evaluation.scores import SCORES
 from segkit.models.checkpoint import Checkpoint
 
@@ -98,6 +99,7 @@ mask, probabilities = model.predict("photo.jpg")
 ```
 
 The file is all that is needed: input size, normalisation and threshold are in its metadata."""
+FLIPS = "; the probability is the mean over an image and its mirror image"
 LIMITS = (
     "The scores hold for images like those of the test set, which has the same source as the training set.",
     "They are of one training with one seed. Another seed gives other scores; by how much was not measured.",
@@ -105,10 +107,10 @@ LIMITS = (
 )
 
 
-def card(name: str, checkpoint: Checkpoint, summary: Mapping[str, Any], found: Mapping[str, Any], at: float) -> str:
+def card(name: str, checkpoint: Checkpoint, summary: Mapping[str, Any], found: Mapping[str, Any], at: Evaluate) -> str:
     """The card of ``models/NAME.safetensors``.
 
-    ``summary``: of the packed data. ``found``: ``metrics/scores/NAME.json``, scored ``at`` this threshold.
+    ``summary``: of the packed data. ``found``: ``metrics/scores/NAME.json``, scored as ``at`` says.
     """
     metadata = checkpoint.metadata
     source = SOURCES.get(str(metadata.get("source")), OTHER)
@@ -157,7 +159,7 @@ def _details(checkpoint: Checkpoint) -> str:
         "normalisation": NORMALIZE[metadata["normalize"]["kind"]],
         "output": "probability of foreground of each pixel, at the original size of the image",
         "threshold": f"foreground from a probability of {metadata['threshold']:g} on",
-        "weights": f"of epoch {_cell(valid.get('epoch', UNKNOWN))}, with the lowest validation loss, "
+        "weights": f"of epoch {_cell(valid.get('epoch', UNKNOWN))}, with {_kept(metadata)}; validation loss "
         f"{valid['loss']:.4f}",
         "file": "safetensors, with everything else as JSON in its metadata",
         "written by": f"segkit {_cell(metadata.get('version', UNKNOWN))}",
@@ -203,7 +205,7 @@ def _procedure(metadata: Mapping[str, Any]) -> str:
     keys = (*TRAINING, *["encoder_lr"] * ("encoder_lr" in metadata))  # only networks with an encoder have it
     settings = dict(row for key in keys for row in _leaves(key, metadata.get(key, UNKNOWN)))
     return (
-        "The weights with the lowest validation loss were kept. The settings are those of `params.yaml`; `combine` are "
+        f"The weights with {_kept(metadata)} were kept. The settings are those of `params.yaml`; `combine` are "
         "the strengths of the random transforms, and `samples` says how many samples an epoch has of which kind.\n\n"
         + _table(["setting", "value"], [(f"`{_cell(key)}`", _cell(value)) for key, value in settings.items()])
     )
@@ -218,7 +220,13 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _evaluation(found: Mapping[str, Any], at: float, tiled: bool) -> str:
+def _kept(metadata: Mapping[str, Any]) -> str:
+    """Which weights of a training are in the checkpoint."""
+    by_dice = isinstance(train := metadata.get("train"), Mapping) and train.get("select") == "dice"
+    return "the highest validation Dice" if by_dice else "the lowest validation loss"
+
+
+def _evaluation(found: Mapping[str, Any], at: Evaluate, tiled: bool) -> str:
     blocks = [block for block in BLOCKS if block in found]
     names = [score.__name__ for score in SCORES]
     rows = [(f"`{name}`", *(f"{found[block][name]:.4f}" for block in blocks)) for name in names]
@@ -232,7 +240,7 @@ def _evaluation(found: Mapping[str, Any], at: float, tiled: bool) -> str:
         )
     return "\n\n".join([
         "Counted in whole pixels of each image, in fp32. A pixel is predicted as foreground from a probability of "
-        f"{at:g} on.",
+        f"{at.threshold:g} on{FLIPS if at.tta == 'flip' else ''}.",
         _table(["score", *(BLOCKS[block] for block in blocks)], rows),
         size,
         "With TP, FP, FN, TN the true and false positives and negatives, foreground being positive:",

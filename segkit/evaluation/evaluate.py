@@ -46,7 +46,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     make_deterministic(seed=0)  # nothing here is drawn at random
     device = choose_device(params.runtime.device)
     checkpoint = _load(name, paths, device)
-    predictor, threshold = Predictor(checkpoint, device), params.evaluate.threshold
+    predictor, threshold = Predictor(checkpoint, device, tta=params.evaluate.tta == "flip"), params.evaluate.threshold
     valid, test = (ImageSet.open(paths.processed, split) for split in ("valid", "test"))
     valid_counts = score_images(predictor, valid, threshold)
     test_counts, originals = score_test(predictor, test, threshold)
@@ -65,7 +65,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     write_json(paths.metrics / "scores" / f"{name}.json", found)
     _write_per_image(paths.metrics / "per_image" / f"{name}.csv", test, test_counts, originals.counts)
     with atomic_write(paths.models / f"{name}.md", "w", encoding="utf-8") as file:
-        file.write(card(name, checkpoint, read_summary(paths.processed), found, threshold))
+        file.write(card(name, checkpoint, read_summary(paths.processed), found, params.evaluate))
     with atomic_folder(paths.metrics / "pictures" / name) as folder:
         draw_pictures(folder, predictor, test, dice_per_image(test_counts), threshold)
     default = checkpoint.metadata["threshold"]

@@ -23,6 +23,7 @@ from segkit.dataset.pictures import full_range, read_image, to_rgb
 from segkit.evaluation.stitching import Row, at_original_size
 from segkit.inference.networks import Network, open_network
 from segkit.models import heads
+from segkit.models.predictor import flips, mean_over_flips
 
 # Rows that the network computes at once: no more at 256 px, since larger batches are no faster on a CPU, and a U-Net
 # takes 100 MB a row in each worker.
@@ -63,19 +64,25 @@ def load(
     threads: int | None = None,
     scale: Sequence[float] | None = None,
     tile: bool = False,
-    tta: bool = False,
+    tta: bool | None = None,
 ) -> "Model":
     """Open a checkpoint or an ONNX file for prediction.
 
     ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. ``precision``: ``fp32`` (as in evaluation), ``bf16``
     or ``auto``. ``threads``: of ONNX Runtime; None: one per core. ``scale``: see ``Model``; None: as in training.
-    ``tile``: cut images into windows of the input size at their own resolution; else as in training.
-    ``tta``: see ``Model``. Raises InputError for a file that is missing, damaged or of another program.
+    ``tile``: cut images into windows of the input size at their own resolution; else as in training. ``tta``: see
+    ``Model``; None: as the model was evaluated. Raises InputError for a file that is missing, damaged or of another
+    program.
     """
     network = open_network(Path(path), device, precision, threads)
     trained = network.metadata
     resize = "tile" if tile else trained.get("resize", "stretch")
-    return Model(network, _scale(trained.get("range") if scale is None else scale), resize, tta)
+    return Model(
+        network,
+        _scale(trained.get("range") if scale is None else scale),
+        resize,
+        flips(trained) if tta is None else tta,
+    )
 
 
 def _scale(values: Sequence[float] | None) -> tuple[float, float] | None:
@@ -154,10 +161,8 @@ class Model:
         pixels = self.pixels(images)
         while chunk := list(islice(pixels, batch or self.batch)):
             pictures = torch.from_numpy(np.stack(chunk))
-            found = self.network.probabilities(pictures)
-            if self.tta:
-                found = (found + self.network.probabilities(pictures.flip(2)).flip(2)) / 2
-            yield from found.cpu()
+            predict = self.network.probabilities
+            yield from (mean_over_flips(predict, pictures) if self.tta else predict(pictures)).cpu()
 
     def assemble(self, image: Opened, rows: Iterable[Tensor]) -> Tensor:
         """Probabilities ``float32 (h, w)`` of an image, from the next of ``rows``, as in evaluation."""

@@ -50,7 +50,7 @@ class Settings:
     probability: int = 0
     json: bool = False
     threshold: float | None = None
-    tta: bool = False
+    tta: bool | None = None
     tile: bool = False
     scale: Sequence[float] | None = None
     device: str = "auto"

@@ -20,4 +20,9 @@ def build(name: str, **architecture) -> nn.Module:
     """
     if name not in MODEL_NAMES:
         raise InputError(f"unknown model {name!r}; choose one of {', '.join(MODEL_NAMES)}")
-    return import_module(f"segkit.models.{name}").Network(**architecture)
+    return network(name)(**architecture)
+
+
+def network(name: str) -> type[nn.Module]:
+    """The class of the network called ``name``."""
+    return import_module(f"segkit.models.{name}").Network

@@ -1,8 +1,6 @@
 """Building blocks of both networks."""
 
 import copy
-import math
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -13,23 +11,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from segkit.base.errors import brief
 
 
-GROUPS = 8  # of group normalisation, or as many as divide the channels
-
-NORMS: dict[str, Callable[[int], list[nn.Module]]] = {
-    "none": lambda channels: [],
-    "batch": lambda channels: [nn.BatchNorm2d(channels)],
-    "instance": lambda channels: [nn.InstanceNorm2d(channels, affine=True)],
-    "group": lambda channels: [nn.GroupNorm(math.gcd(GROUPS, channels), channels)],
-}
-
-
 def double_conv(inputs: int, outputs: int, *, norm: str) -> nn.Sequential:
-    """Two 3×3 convolutions with padding 1, each followed by the normalisation ``norm`` (a key of ``NORMS``) and ReLU."""
+    """Two 3×3 convolutions with padding 1, each followed by (batch normalisation and) ReLU; ``norm``: none or batch."""
     layers: list[nn.Module] = []
     for channels in (inputs, outputs):
-        # A bias before a normalisation would be subtracted again.
+        # A bias before batch normalisation would be subtracted again.
         layers.append(nn.Conv2d(channels, outputs, 3, padding=1, bias=norm == "none"))
-        layers += NORMS[norm](outputs)
+        if norm == "batch":
+            layers.append(nn.BatchNorm2d(outputs))
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 

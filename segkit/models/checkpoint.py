@@ -21,7 +21,7 @@ from segkit.base.errors import InputError, brief
 from segkit.base.files import atomic_write
 from segkit.base.params import MODEL_NAMES, NETWORKS
 from segkit.base.validation import FROM_LIST, Section, validate
-from segkit.base.values import Border, Resize, Threshold
+from segkit.base.values import Border, Resize, Threshold, Tta
 from segkit.models import build
 from segkit.models.blocks import load_weights
 from segkit.models.normalize import Normalizer
@@ -57,7 +57,8 @@ class Needed(Section):
     normalize: Normalizer
     threshold: Threshold
     border: Border
-    resize: Resize = "stretch"  # missing in files from before there was a choice
+    resize: Resize = "stretch"  # missing, as the next, in files from before there was a choice
+    tta: Tta = "none"
     valid: Valid
 
 
@@ -66,7 +67,7 @@ class Checkpoint:
     """A network with its weights, in evaluation mode, and the metadata that it was saved with.
 
     Of the metadata ``model``, ``architecture``, ``input_size`` ``[height, width]``, ``normalize``, ``threshold``,
-    ``border``, ``valid`` (``loss``) and, if it is there, ``resize`` are checked.
+    ``border``, ``valid`` (``loss``) and, if they are there, ``resize`` and ``tta`` are checked.
     """
 
     model: nn.Module

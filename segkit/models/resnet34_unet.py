@@ -42,7 +42,9 @@ class ResNet34UNet(nn.Module):
     def __init__(self, bridge: int = 256) -> None:
         super().__init__()
         self._take_encoder(resnet34(weights=None))
-        self.bridge = nn.Sequential(nn.Conv2d(512, bridge, 1, bias=False), nn.BatchNorm2d(bridge), nn.ReLU(inplace=True))
+        self.bridge = nn.Sequential(
+            nn.Conv2d(512, bridge, 1, bias=False), nn.BatchNorm2d(bridge), nn.ReLU(inplace=True)
+        )
         self.widen = nn.Conv2d(256, 512, 1)
         self.decoder = nn.ModuleList([Up(bridge + 512), Up(32 + 512), Up(32 + 128), Up(32 + 64)])
         self.last_up = nn.ConvTranspose2d(DECODER_CHANNELS, DECODER_CHANNELS, 2, stride=2)

@@ -24,8 +24,7 @@ class UNet(nn.Module):
         super().__init__()
         channels = [width * 2**level for level in range(LEVELS)]
         self.encoder = nn.ModuleList(
-            double_conv(inputs, outputs, norm=norm)
-            for inputs, outputs in zip([3, *channels], channels, strict=False)
+            double_conv(inputs, outputs, norm=norm) for inputs, outputs in zip([3, *channels], channels, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
         self.up = nn.ModuleList(

@@ -28,6 +28,7 @@ from segkit.evaluation.stitching import at_original_size
 from segkit.inference.networks import Network
 from segkit.models import heads
 from segkit.models.counts import dice_per_image, everything, no_better_than, nothing
+from segkit.models.predictor import flips, mean_over_flips
 from segkit.reporting.own_folder import matched, refuse_beside_images, reported, show, show_folders, show_values
 from segkit.reporting.results import table
 
@@ -60,7 +61,8 @@ def _evaluate(network: Network, folder: Folder, workers: int, threshold: float, 
     metadata = network.metadata
     options = _as_trained(metadata)
     size = f"{options.size[1]}x{options.size[0]} px"
-    show("model", f"{metadata['model']} for {size}, resize: {options.resize}, threshold {threshold:g}")
+    rule = f"threshold {threshold:g}{', mean over flips' * flips(metadata)}"
+    show("model", f"{metadata['model']} for {size}, resize: {options.resize}, {rule}")
     report |= {"model": metadata["model"], "threshold": threshold}
     show_folders(folder)
     if metadata.get("range"):  # else, of images of more than 8 bits, it is measured
@@ -125,8 +127,11 @@ def _usable(results: Iterable[Packed], findings: Findings) -> Iterator[Packed]:
 
 def _in_batches(network: Network, rows: Iterator[np.ndarray]) -> Iterator[Tensor]:
     """Probabilities ``float32 (H, W)`` of one row ``uint8 (H, W, 3)`` after another, on the CPU."""
+    predict = network.probabilities
+    if flips(network.metadata):
+        predict = partial(mean_over_flips, predict)
     while batch := list(islice(rows, BATCH)):
-        yield from network.probabilities(torch.from_numpy(np.stack(batch))).cpu()
+        yield from predict(torch.from_numpy(np.stack(batch))).cpu()
 
 
 def _refuse(findings: Findings, total: int, report: dict[str, Any]) -> None:

@@ -114,7 +114,7 @@ def _sizes_and_shares(results: Sequence[Packed]) -> dict[str, Any]:
 
 def _steps(params: Params, rows: int) -> dict[str, Any]:
     """Steps per epoch of each network."""
-    samples = rows * (1 + params.augment.n_aug)
+    samples = rows * (1 + params.augment.copies(rows))
     steps = {name: math.ceil(samples / getattr(params, name).train.batch_size) for name in MODEL_NAMES}
     words = ", ".join(f"{count:,} per epoch for {name}" for name, count in steps.items())
     if len(set(steps.values())) == 1:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from segkit.augment.plan import Plan, draw, order
@@ -38,7 +39,10 @@ class TrainingBatches:
         batch_size: int,
         device: torch.device,
         world: World = ALONE,
+        size: Callable[[int], tuple[int, int]] | None = None,
     ) -> None:
+        """``size``: maps an epoch to the height and width of its images; None: as they are packed."""
+        self.size = size or (lambda epoch: split.masks.shape[1:])
         self.split, self.plan, self.combine, self.normalizer = split, plan, combine, normalizer
         self.seed, self.device, self.world = seed, device, world
         self.bounds = batch_bounds(len(plan), batch_size)
@@ -53,6 +57,8 @@ class TrainingBatches:
             if len(rows):
                 rows = rows.to(self.device, non_blocking=True)
                 images[rows], masks[rows] = warps.to(self.device)(images[rows], masks[rows])
+            if masks.shape[1:] != self.size(epoch):
+                images, masks = _resized(images, masks, self.size(epoch))
             yield Batch(self.normalizer(images), masks)
 
     def source_rows(self, epoch: int, step: int) -> np.ndarray:
@@ -80,6 +86,13 @@ def plain_batches(
     rows = (world.slice(np.arange(start, min(start + batch_size, len(split)))) for start in starts)
     for pictures, masks in run_ahead(_gather(split, chosen, device) for chosen in rows):
         yield Batch(normalizer(to_float(pictures, device)), masks.to(device, non_blocking=True))
+
+
+def _resized(images: Tensor, masks: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """A batch at another height and width, as ``preprocess`` resizes: images bilinearly with antialiasing, masks by
+    nearest neighbour."""
+    images = F.interpolate(images, size, mode="bilinear", antialias=True)
+    return images, F.interpolate(masks[:, None].float(), size, mode="nearest-exact")[:, 0].to(masks.dtype)
 
 
 def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:

@@ -37,7 +37,7 @@ class Fit:
     ) -> None:
         self.name, self.engine, self.recipe, self.logbook = name, engine, recipe, logbook
         self.saver, self.stop = saver, stop
-        self.stopping = EarlyStopping(recipe.patience)
+        self.stopping = EarlyStopping(recipe.patience, recipe.select)
         self.epoch, self.totals = 0, Totals()
 
     def run(self, batches: TrainingBatches, validation: Split) -> None:

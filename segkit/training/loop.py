@@ -146,9 +146,11 @@ class Engine:
 
 @dataclass
 class EarlyStopping:
-    """Keeps the weights of the lowest validation loss; tells if ``patience`` epochs have passed without a lower one."""
+    """Keeps the weights of the best validation score: the lowest loss, or the highest Dice if ``select`` is ``dice``;
+    tells if ``patience`` epochs have passed without a better one."""
 
     patience: int
+    select: str = "loss"
     best_loss: float = float("inf")
     best_dice: float = 0.0
     best_epoch: int = -1
@@ -156,7 +158,8 @@ class EarlyStopping:
 
     def update(self, epoch: int, loss: float, dice: float, model: nn.Module) -> bool:
         """Take one epoch's result; returns whether it is the best so far."""
-        if not loss < self.best_loss:
+        better = dice > self.best_dice if self.select == "dice" else loss < self.best_loss
+        if not better and self.best_weights:
             return False
         self.best_loss, self.best_dice, self.best_epoch = loss, dice, epoch
         self.best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +22,11 @@ from segkit.base.interrupts import Interrupted, Stop
 from segkit.base.packed import Split, open_split, read_samples, read_summary
 from segkit.base.params import Params, Train, recipe_key
 from segkit.base.workspace import Paths, run_folder
-from segkit.models import build, pretrained
+from segkit.models import build, network, pretrained
 from segkit.models.checkpoint import save_checkpoint
 from segkit.models.device import choose_precision, keep_freed_memory, make_deterministic
 from segkit.models.normalize import Normalizer
-from segkit.training import optimizers, schedules
+from segkit.training import optimizers
 from segkit.training.batches import TrainingBatches
 from segkit.training.distributed import ALONE, World
 from segkit.training.fit import Fit, NotFinite
@@ -33,6 +34,7 @@ from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine
 from segkit.training.losses import WeightedLoss
 from segkit.training.messages import count_parameters, first_lines, last_words, listed
+from segkit.training.schedules import image_size, learning_rate
 from segkit.training.state import SavedState, Saver, parse
 
 
@@ -48,17 +50,17 @@ def train(
 ) -> Trained:
     """Train the network ``name`` on ``device``, resuming if an earlier run of the same training was saved.
 
-    Writes ``models/NAME.safetensors`` (weights of the lowest validation loss), ``metrics/training/NAME.json`` and, from
-    the first epoch on, ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several ranks only 0 writes. ``stop``: a
-    signal that asks to save and end. The caller removes the saved state when it is no longer needed. Raises InputError
-    for missing data, a loss that is not finite, or the same training running in another process.
+    Writes ``models/NAME.safetensors`` (the weights with the best validation score), ``metrics/training/NAME.json``
+    and, from the first epoch on, ``metrics/curves/NAME.csv``; logs to TensorBoard. Of several ranks only 0 writes.
+    ``stop``: a signal that asks to save and end. The caller removes the saved state when it is no longer needed. Raises
+    InputError for missing data, a loss that is not finite, or the same training running in another process.
     """
     paths, stop, world = paths or Paths(), stop or Stop(), World.current()
     recipe: Train = getattr(params, name).train
     summary, batches, validation = read_data(name, params, paths, device, world)
     engine = build_engine(name, params, device, world)
     smallest = min(stop - start for start, stop in batches.bounds)
-    refuse_lonely_values(engine.model, summary["size"], smallest, recipe_key(params, name, "batch_size"))
+    refuse_lonely_values(engine.model, batches.size(0), smallest, recipe_key(params, name, "batch_size"))
     metadata = describe(name, params, summary, batches, engine, paths)
     with ExitStack() as stack:
         saved = saver = folder = curves = None
@@ -115,6 +117,7 @@ def read_data(
         batch_size=batch_size,
         device=device,
         world=world,
+        size=partial(image_size, section.train, tuple(summary["size"]), network(name).stride),
     )
     return summary, batches, validation
 
@@ -127,12 +130,11 @@ def build_engine(name: str, params: Params, device: torch.device, world: World =
     make_deterministic(params.seed)
     model = world.sync_batch_norm(create(name, params).to(device, memory_format=torch.channels_last), device)
     parameters = optimizers.groups(model, getattr(section, "encoder_lr", 1.0))
-    schedule = getattr(schedules, recipe.schedule)
     return Engine(
         model,
         WeightedLoss.of(recipe.loss),
         getattr(optimizers, recipe.optimizer)(parameters, recipe),
-        lambda epochs: recipe.lr * schedule(epochs / recipe.epochs),
+        partial(learning_rate, recipe),
         device,
         choose_precision(recipe.precision, device),
         world,
@@ -210,6 +212,7 @@ def describe(
         "input_size": summary["size"],
         "normalize": batches.normalizer.as_metadata(),
         "threshold": params.evaluate.threshold,
+        "tta": params.evaluate.tta,
         "classes": {"0": "background", "1": "foreground"},
         "border": summary["border"],
         "resize": summary["resize"],
@@ -249,9 +252,10 @@ def refuse_lonely_values(
 
 
 def _fingerprint(metadata: dict[str, Any]) -> str:
-    """SHA-256 of everything that determines the trained weights: the checkpoint's metadata, except the threshold, and
-    the code."""
-    decisive = {key: value for key, value in metadata.items() if key != "threshold"} | {"code": code_fingerprint()}
+    """SHA-256 of everything that determines the trained weights: the checkpoint's metadata, except how it is
+    evaluated, and the code."""
+    decisive = {key: value for key, value in metadata.items() if key not in ("threshold", "tta")}
+    decisive["code"] = code_fingerprint()
     return _sha256(json.dumps(decisive, sort_keys=True))
 
 

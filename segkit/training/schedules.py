@@ -6,6 +6,32 @@ factor for ``train.lr``. It keeps no state, so that a resumed training needs non
 
 import math
 
+from segkit.base.params import Train
+
+SMALL = 0.75
+FIRST = 0.001  # of the epochs: progress of the first step in the warm-up, whose rate would be 0
+
+
+def learning_rate(recipe: Train, epochs: float) -> float:
+    """The rate after ``epochs``, which may be a fraction: that of the schedule, and within the first
+    ``recipe.warmup`` of all epochs in linear proportion less (Goyal et al., "Accurate, Large Minibatch SGD", 2017)."""
+    progress = epochs / recipe.epochs
+    rate = recipe.lr * globals()[recipe.schedule](progress)
+    return rate * min(1.0, max(progress, FIRST) / recipe.warmup) if recipe.warmup else rate
+
+
+def image_size(recipe: Train, size: tuple[int, int], stride: int, epoch: int) -> tuple[int, int]:
+    """Height and width of the training images in ``epoch``: within the first ``recipe.small_images`` of all epochs
+    ``SMALL`` of ``size``, in whole multiples of the network's ``stride``, and then ``size``.
+
+    Small images take less time, so that more are seen, and objects change in scale (Howard, "Training ImageNet in 3
+    Hours for 25 Minutes", 2018, calls it progressive resizing).
+    """
+    if epoch >= recipe.small_images * recipe.epochs:
+        return size
+    height, width = (min(side, max(1, round(SMALL * side / stride)) * stride) for side in size)
+    return height, width
+
 
 def constant(progress: float) -> float:
     """The same rate throughout."""

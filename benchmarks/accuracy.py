@@ -1,0 +1,271 @@
+"""Test scores and training time of the course report's recipe and of this project's defaults.
+
+    python -m benchmarks.accuracy --raw data/raw/download [--size 128] [--width 16] [--epochs 50] [--seeds 0 1 2]
+                                  [--recipes plain report defaults] [--models unet] [--device cpu] [--json FILE]
+
+``plain`` is the report's recipe as tutorials write it: torch's initialisation, fp32, JPEGs decoded and augmented by
+torchvision at every read in the main process, AdamW with a constant rate, early stopping. ``report`` is the same
+recipe in this project, by parameters alone (``REPORT``). ``defaults`` are those of ``params.yaml``, with ``--epochs``.
+The first two train for at most 60 epochs. All are scored in fp32 by the same code on the same test images.
+
+Seconds are those of a whole training, for the last two with packing. With ``--json`` each finished run is kept in the
+file at once, and the next call goes on with the rest.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torchvision.transforms.v2.functional as TF
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.common import make_project, report
+from segkit.base import params as parameters
+from segkit.base.command import run_command
+from segkit.base.params import MODEL_NAMES, Params
+from segkit.base.progress import bar
+from segkit.base.workspace import Paths
+from segkit.dataset.catalog import Sample, read_catalog
+from segkit.evaluation.evaluate import evaluate, score_images
+from segkit.evaluation.images import ImageSet
+from segkit.evaluation.scores import scores
+from segkit.models import build
+from segkit.models.checkpoint import Checkpoint
+from segkit.models.device import choose_device
+from segkit.models.predictor import Predictor
+from segkit.training.run import train
+
+BATCH, EPOCHS, PATIENCE, RATE = 15, 60, 7, 1e-3
+SHOWN = ("dice", "dice_global", "pixel_accuracy_batch")
+
+# The report's recipe as parameters of this project; the keys are those of params.yaml.
+REPORT: dict[str, Any] = {
+    "augment": {
+        "type": "combine",
+        "n_aug": 1,
+        "min_samples": 0,
+        "combine": {
+            "rotation": 10.0,
+            "scale": 0.0,
+            "stretch": 0.0,
+            "shear": 0.0,
+            "shift": 0.03,
+            "light": 0.2,
+            "colour": 0.0,
+            "gamma": 0.0,
+        },
+    },
+    "train": {
+        "epochs": EPOCHS,
+        "lr": RATE,
+        "loss": {"cross_entropy": 1.0, "dice": 0.0},
+        "schedule": "constant",
+        "warmup": 0.0,
+        "small_images": 0.0,
+        "select": "loss",
+        "patience": PATIENCE,
+        "weight_decay": 0.01,
+    },
+    "unet": {"norm": "none"},
+    "evaluate": {"tta": "none"},
+}
+
+
+class PlainPets(Dataset):
+    """The samples, and with ``augmented`` once more with random transforms, drawn anew at every access."""
+
+    def __init__(self, samples: list[Sample], size: int, *, augmented: bool) -> None:
+        self.samples, self.size, self.augmented = samples, size, augmented
+
+    def __len__(self) -> int:
+        return len(self.samples) * (1 + self.augmented)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        sample, size = self.samples[index % len(self.samples)], (self.size, self.size)
+        image = Image.open(sample.picture).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        mask = Image.open(sample.masks[0]).resize(size, Image.Resampling.NEAREST)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+        labels = torch.from_numpy((np.asarray(mask) != 2).astype(np.int64))
+        if index >= len(self.samples):
+            pixels, labels = self._transformed(pixels, labels)
+        return (pixels - pixels.mean()) / pixels.std(), labels
+
+    def _transformed(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """``combine`` of the report: shift, rotation, flip, brightness and contrast."""
+        turn, x, y, flip, light, brightness, contrast = torch.rand(7).tolist()
+        shift = [round(0.03 * self.size * (2 * value - 1)) for value in (x, y)]
+        affine = {"angle": 10 * (2 * turn - 1), "translate": shift, "scale": 1.0, "shear": [0.0]}
+        pixels = TF.affine(pixels, **affine, interpolation=TF.InterpolationMode.BILINEAR)
+        labels = TF.affine(labels[None], **affine)[0]
+        if flip < 0.5:
+            pixels, labels = pixels.flip(2), labels.flip(1)
+        if light < 0.5:
+            pixels = TF.adjust_brightness(pixels, 0.8 + 0.4 * brightness)
+            pixels = TF.adjust_contrast(pixels, 0.8 + 0.4 * contrast)
+        return pixels, labels
+
+
+def plain(name: str, samples: list[Sample], params: Params, device: torch.device) -> tuple[nn.Module, int]:
+    """The network with the weights of the lowest validation loss, and the number of epochs."""
+    torch.manual_seed(params.seed)
+    network = build(name, width=params.unet.width, norm="none") if name == "unet" else build(name)
+    _as_torch_initialises(network)
+    network.to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), RATE)
+    size = params.preprocess.size[0]
+    training, held_out = (
+        DataLoader(
+            PlainPets([s for s in samples if s.split == split], size, augmented=split == "train"),
+            BATCH,
+            shuffle=split == "train",
+        )
+        for split in ("train", "valid")
+    )
+    best, best_epoch, weights = float("inf"), 0, {}
+    for epoch in range(EPOCHS):
+        network.train()
+        for images, masks in bar(training, label=f"plain {name} epoch {epoch + 1}", unit="step"):
+            optimizer.zero_grad()
+            _loss(network(images.to(device)), masks.to(device)).backward()
+            optimizer.step()
+        network.eval()
+        with torch.no_grad():
+            losses = [_loss(network(images.to(device)), masks.to(device)).item() for images, masks in held_out]
+        if statistics.mean(losses) < best:
+            best, best_epoch, weights = statistics.mean(losses), epoch, copy.deepcopy(network.state_dict())
+        elif epoch - best_epoch >= PATIENCE:
+            break
+    network.load_state_dict(weights)
+    return network.eval(), epoch + 1
+
+
+def _as_torch_initialises(network: nn.Module) -> None:
+    """Undo the initialisation of ``segkit.models``; the encoder's is torchvision's own."""
+    encoder = {id(module) for part in (getattr(network, "stem", []), getattr(network, "stages", [])) for module in part}
+    children = [module for child in network.children() for module in child.modules()]
+    inside = {id(module) for child in network.modules() if id(child) in encoder for module in child.modules()}
+    for module in children:
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and id(module) not in inside:
+            module.reset_parameters()
+
+
+def _loss(logits: Tensor, masks: Tensor) -> Tensor:
+    if logits.shape[1] == 2:
+        return F.cross_entropy(logits, masks)
+    return F.binary_cross_entropy_with_logits(logits[:, 0], masks.float())
+
+
+def run(recipe: str, name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One training and its test scores."""
+    params, device = _params(recipe, seed, options), choose_device(options.device)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        if recipe == "plain":
+            network, epochs = plain(name, read_catalog(options.raw, params.preprocess.valid_every), params, device)
+            seconds = time.perf_counter() - start
+            make_project(options.raw, Path(folder), params)
+            predictor = Predictor(Checkpoint(network, {"normalize": {"kind": "image"}}), device)
+            found = scores(score_images(predictor, ImageSet.open(Path(folder) / "processed", "test"), 0.5))
+        else:
+            paths = _paths(Path(folder))
+            make_project(options.raw, Path(folder), params)
+            trained = train(name, params, device, paths)
+            seconds = time.perf_counter() - start
+            if trained.saved:
+                trained.saved.remove()
+            evaluate(name, params, paths)
+            found = json.loads((paths.metrics / "scores" / f"{name}.json").read_text())["test"]
+            epochs = json.loads((paths.metrics / "training" / f"{name}.json").read_text())["epochs"]
+    return {
+        "recipe": recipe,
+        "model": name,
+        "seed": seed,
+        "epochs": epochs,
+        "seconds": round(seconds, 1),
+        **{score: found[score] for score in SHOWN},
+    }
+
+
+def _paths(folder: Path) -> Paths:
+    processed, augmented = folder / "processed", folder / "augmented"
+    return Paths(processed=processed, plan=augmented / "plan.csv", models=folder / "models", metrics=folder / "metrics")
+
+
+def _params(recipe: str, seed: int, options: argparse.Namespace) -> Params:
+    raw = parameters.load().model_dump()
+    raw["seed"], raw["preprocess"]["size"], raw["unet"]["width"] = seed, options.size, options.width
+    raw["train"]["epochs"] = raw["train"]["patience"] = options.epochs
+    for name in MODEL_NAMES:
+        raw[name]["train"] = raw[name]["train"] | {"epochs": options.epochs, "patience": options.epochs}
+    if recipe != "defaults":
+        for section, values in REPORT.items():
+            raw[section] = _merged(raw[section], values)
+        for name in MODEL_NAMES:
+            raw[name]["train"] = raw["train"]
+    return Params(**raw)
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    return old | {key: _merged(old[key], value) if isinstance(value, dict) else value for key, value in new.items()}
+
+
+def _runs(options: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
+    return ((recipe, name, seed) for seed in options.seeds for name in options.models for recipe in options.recipes)
+
+
+def _table(results: list[dict[str, Any]]) -> str:
+    """Mean ± standard deviation over the seeds."""
+    lines = ["| network | recipe | seeds | epochs | seconds | " + " | ".join(SHOWN) + " |", "| --- " * 8 + "|"]
+    for name in MODEL_NAMES:
+        for recipe in ("plain", "report", "defaults"):
+            if group := [r for r in results if (r["model"], r["recipe"]) == (name, recipe)]:
+                cells = [name, recipe, str(len(group))]
+                cells += [f"{statistics.mean(r[key] for r in group):.0f}" for key in ("epochs", "seconds")]
+                for score in SHOWN:
+                    values = [r[score] for r in group]
+                    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+                    cells.append(f"{statistics.mean(values):.4f}{spread}")
+                lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Train what is missing, print a table and JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--raw", type=Path, default=Path("data/raw/download"))
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--width", type=int, default=16, help="of the U-Net")
+    parser.add_argument("--epochs", type=int, default=50, help="of the defaults")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--recipes", nargs="+", choices=("plain", "report", "defaults"), default=["plain", "defaults"])
+    parser.add_argument("--models", nargs="+", choices=MODEL_NAMES, default=list(MODEL_NAMES))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+
+    def work() -> None:
+        kept = json.loads(options.json.read_text())["runs"] if options.json and options.json.exists() else []
+        done = {(r["recipe"], r["model"], r["seed"]) for r in kept}
+        for each in _runs(options):
+            if each not in done:
+                kept.append(run(*each, options))
+                report({"size": options.size, "runs": kept}, options.json)
+        print(_table(kept))
+
+    return run_command("accuracy", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
