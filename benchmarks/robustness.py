@@ -143,14 +143,14 @@ def grey(image: Image.Image, mask: np.ndarray, numbers: np.random.Generator, see
 
 DAMAGES: dict[str, Damage] = {
     "clean": clean,
-    "rotated by 30° or −30°": rotated,
+    "rotated by ±30°": rotated,
     "off-centre by 25 %": off_centre,
     "small, half the size": small,
     "dark, gamma 2.5": dark,
     "bright, exposure × 2": bright,
     "pale, contrast × 0.3": pale,
     "greyscale": grey,
-    "blurred, 2 % of the side": blurred,
+    "blurred, σ 2 % of side": blurred,
     "noisy, σ 25": noisy,
     "JPEG quality 5, 256 px": compressed,
 }

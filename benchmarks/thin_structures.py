@@ -48,9 +48,12 @@ Labelled = tuple[np.ndarray, np.ndarray]  # green uint8 (h, w), truth bool (h, w
 
 
 def write(folder: Path, images: int, seed: int) -> None:
-    """Draw ``images`` pictures and masks into ``folder``; a picture depends on seed and number alone."""
+    """Draw ``images`` pictures and masks into ``folder`` instead of those that are there; a picture depends on seed and
+    number alone."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
+        for earlier in (folder / kind).glob("eye_*"):
+            earlier.unlink()
     for number in bar(range(images), label="drawing", unit="img"):
         image, mask = draw(np.random.Generator(np.random.Philox(key=seed, counter=(0, 0, 0, number))))
         image.save(folder / "images" / f"eye_{number:03d}.jpg", quality=92)
@@ -113,9 +116,7 @@ def measure(params: Params, names: Sequence[str]) -> Iterator[tuple[str, dict]]:
     for name in names:
         taken = seconds(lambda name=name: print(train(name, params), flush=True))
         evaluate(name, params)
-        scores, training = (
-            read_json(Path("metrics", *place)) for place in ([f"{name}.json"], ["training", f"{name}.json"])
-        )
+        scores, training = read_json(Path(f"metrics/{name}.json")), read_json(Path(f"metrics/training/{name}.json"))
         more = {key: training[key] for key in ("epochs", "best_epoch", "best_valid_dice")}
         yield name, {key: scores[key] for key in ("dice", "dice_original")} | more | {"seconds": round(taken, 1)}
 
@@ -143,6 +144,9 @@ def main() -> int:
         target = options.json.resolve() if options.json else None
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             found = dict(measure(params, names))
+        print(f"\n| {'method':13} | dice   | dice_original | seconds |\n| --- | ---: | ---: | ---: |")
+        for name, row in found.items():
+            print(f"| {name:13} | {row['dice']:.4f} | {row['dice_original']:13.4f} | {row.get('seconds', ''):>7} |")
         report(found, target)
 
     return run_command("thin_structures", work)

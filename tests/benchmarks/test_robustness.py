@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.robustness import DAMAGES, draws, measure, noisy, off_centre, rotated, small, table
+from benchmarks.robustness import DAMAGES, MOST, draws, measure, noisy, off_centre, rotated, small, table
 from segkit.base.packed import BORDER, FOREGROUND, IGNORED
 from segkit.dataset.catalog import read_catalog
 from segkit.dataset.preprocess import preprocess
@@ -83,3 +83,8 @@ def test_undamaged_pictures_have_the_dice_of_evaluation(tmp_path, resize, border
 def test_the_table_compares_the_last_two():
     found = {"clean": np.array([[0.1, 0.1], [0.5, 0.7], [0.8, 0.8]])}
     assert table(found).splitlines()[-1] == "| clean      | 0.1000 | 0.6000 | 0.8000 | +0.2000 ± 0.1960 |"
+
+
+def test_the_widest_table_has_100_characters_at_most():
+    found = dict.fromkeys(DAMAGES, np.ones((MOST, 2)))
+    assert max(map(len, table(found).splitlines())) <= 100
