@@ -4,20 +4,24 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from segkit.augment.plan import read_plan
 from segkit.augment.preview import augment
 from segkit.base import params as parameters
+from segkit.base.errors import InputError
 from segkit.base.files import write_json
 from segkit.base.packed import open_split, read_summary
 from segkit.base.params import Params
 from segkit.base.workspace import cores
+from segkit.base.yaml_file import read_yaml
 from segkit.dataset.catalog import Sample, read_catalog
 from segkit.dataset.preprocess import preprocess
 from segkit.models.device import choose_device
@@ -62,6 +66,31 @@ def params_at(size: int, lr: float | None = None) -> Params:
     for name in parameters.MODEL_NAMES:
         raw[name]["train"]["lr"] = lr or raw[name]["train"]["lr"]
     return Params(**raw)
+
+
+def params_with(settings: dict[str, Any], texts: Sequence[str] = ()) -> Params:
+    """``params.yaml`` with the keys of ``settings`` (``"train.lr": 0.001``) and then of ``texts`` (``train.lr=1e-3``);
+    raises InputError for an unknown key or an impossible value."""
+    raw, duplicates = read_yaml(Path("params.yaml"))
+    for path, value in [*settings.items(), *map(_assignment, texts)]:
+        *sections, key = path.split(".")
+        place = raw
+        for name in sections:
+            place = place.get(name) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise InputError(f"{path}: params.yaml has no section {'.'.join(sections)!r}")
+        place[key] = value
+    return parameters.parse(raw, "params.yaml with the settings given", duplicates)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    path, equals, written = text.partition("=")
+    if not equals:
+        raise InputError(f"{text}: write KEY=VALUE, such as train.lr=1e-3")
+    value = yaml.safe_load(written)
+    with suppress(TypeError, ValueError):  # YAML 1.1 takes 1e-3 for a string
+        value = float(value) if isinstance(value, str) else value
+    return path, value
 
 
 def training_samples(raw: Path, params: Params) -> list[Sample]:
