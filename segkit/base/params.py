@@ -8,7 +8,6 @@ key, or one of the values that it allows, is the name of a module or function.
 """
 
 from collections.abc import Sequence
-from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -209,6 +208,7 @@ class Network(Section):
 
     train: Train
     training_only: ClassVar[tuple[str, ...]] = ("train",)  # keys that it is trained with, and not built from
+    earlier: ClassVar[dict[str, Any]] = {}  # of checkpoints from before there was a key: what it would have been
 
     @classmethod
     def architecture(cls) -> type[Section]:
@@ -221,6 +221,7 @@ class Network(Section):
 class UNet(Network):
     """``unet``: channels of the first level, and the normalisation after each 3×3 convolution."""
 
+    earlier: ClassVar[dict[str, Any]] = {"norm": "none"}
     width: Width
     norm: Norm
 
@@ -230,6 +231,7 @@ class ResNet34UNet(Network):
     its learning rate; 0 freezes its weights."""
 
     training_only: ClassVar[tuple[str, ...]] = ("train", "pretrained", "encoder_lr")
+    earlier: ClassVar[dict[str, Any]] = {"bridge": 256}
     bridge: Width
     pretrained: Pretrained
     encoder_lr: Annotated[float, Field(ge=0, le=1000)]
@@ -305,17 +307,3 @@ def recipe_key(params: Params, model: str, key: str) -> str:
     """Where ``key`` of a model's recipe is in params.yaml, for advice: in its own section if it differs there."""
     own = getattr(getattr(params, model).train, key) != getattr(params.train, key)
     return f"{model}.train.{key}" if own else f"train.{key}"
-
-
-def refuse_edited(before: Params, keys: Sequence[str]) -> None:
-    """Read params.yaml again; raises InputError if one of the dotted ``keys`` is no longer as in ``before``.
-
-    DVC records parameters after a stage's command, so dvc.lock would record an edit that the result does not include.
-    """
-    after = load() if keys else before
-    edited = [key for key in keys if attrgetter(key)(before) != attrgetter(key)(after)]
-    if edited:
-        raise InputError(
-            f"params.yaml: {', '.join(edited)} was edited while this stage ran, so its result belongs to neither "
-            "version; run dvc repro again"
-        )

@@ -4,8 +4,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from operator import attrgetter
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,11 +39,25 @@ def run_stage(name: str, work: Callable[[Params], str], keys: tuple[str, ...]) -
         configuration = params.load()
         with _only_here(name):
             summary = work(configuration)
-            params.refuse_edited(configuration, keys)
+            refuse_edited(configuration, keys)
         if summary:  # empty in all ranks but 0
             print(f"{name}: {summary} ({time.perf_counter() - start:.1f} s)", flush=True)
 
     sys.exit(run_command(name, stage))
+
+
+def refuse_edited(before: Params, keys: Sequence[str]) -> None:
+    """Read params.yaml again; raises InputError if one of the dotted ``keys`` is no longer as in ``before``.
+
+    DVC records parameters after a stage's command, so dvc.lock would record an edit that the result does not include.
+    """
+    after = params.load() if keys else before
+    edited = [key for key in keys if attrgetter(key)(before) != attrgetter(key)(after)]
+    if edited:
+        raise InputError(
+            f"params.yaml: {', '.join(edited)} was edited while this stage ran, so its result belongs to neither "
+            "version; run dvc repro again"
+        )
 
 
 def _refuse_arguments(usage: str) -> NoReturn:

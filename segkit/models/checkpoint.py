@@ -163,6 +163,8 @@ def _needed(metadata: dict[str, Any]) -> Needed:
     kind, name = Needed, metadata.get("model")
     if name in MODEL_NAMES:
         kind = create_model("Needed", __base__=Needed, architecture=(NETWORKS[name].architecture(), ...))
+        if isinstance(architecture := metadata.get("architecture"), dict):
+            metadata = metadata | {"architecture": NETWORKS[name].earlier | architecture}
     try:
         return validate(kind, metadata)
     except ValueError as error:

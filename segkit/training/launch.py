@@ -18,7 +18,8 @@ from segkit.base import interrupts
 from segkit.base.command import run_command
 from segkit.base.errors import InputError
 from segkit.base.interrupts import Interrupted
-from segkit.base.params import Params, Runtime, recipe_key, refuse_edited
+from segkit.base.params import Params, Runtime, recipe_key
+from segkit.base.stage import refuse_edited
 from segkit.base.workspace import cores
 from segkit.models.device import choose_device
 from segkit.training import run

@@ -152,14 +152,14 @@ class EarlyStopping:
     patience: int
     select: str = "loss"
     best_loss: float = float("inf")
-    best_dice: float = 0.0
+    best_dice: float = -1.0
     best_epoch: int = -1
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     def update(self, epoch: int, loss: float, dice: float, model: nn.Module) -> bool:
         """Take one epoch's result; returns whether it is the best so far."""
         better = dice > self.best_dice if self.select == "dice" else loss < self.best_loss
-        if not better and self.best_weights:
+        if not better:
             return False
         self.best_loss, self.best_dice, self.best_epoch = loss, dice, epoch
         self.best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

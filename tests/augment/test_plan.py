@@ -35,6 +35,8 @@ def drawn(plan: Plan, seed: int, epoch: int, size: tuple[int, int] = (30, 40)) -
 
 def light(draws: Draws) -> np.ndarray:
     """Brightness and contrast, ``(M, 2)``."""
+    if not draws.recolours:
+        return np.zeros((len(draws.maps), 2), np.float32)
     ((function, values),) = draws.recolours
     assert function is transforms.relight
     return values
@@ -144,6 +146,19 @@ def test_a_transform_that_is_turned_off_changes_nothing():
 def test_every_key_of_combine_is_a_transform_with_a_stream_of_its_own():
     assert all(callable(getattr(transforms, name)) for name in RANDOM_TRANSFORMS)
     assert len({stream(name) for name in (*RANDOM_TRANSFORMS, "order")}) == len(RANDOM_TRANSFORMS) + 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "n_aug", "least", "copies"),
+    [(14, 1, 400, 28), (200, 1, 400, 1), (201, 1, 400, 1), (199, 1, 400, 2), (14, 0, 400, 0), (14, 40, 400, 40)],
+)
+def test_a_small_training_set_gets_more_copies(samples, n_aug, least, copies):
+    options = augmentation("combine", n_aug).model_copy(update={"min_samples": least})
+    plan = make_plan(samples, options)
+    assert len(plan) == samples * (1 + copies)
+    assert len(plan) >= least or n_aug == 0
+    flips = augmentation("flip", 1).model_copy(update={"min_samples": least})
+    assert len(make_plan(samples, flips)) == 2 * samples  # there are no more flips
 
 
 def test_originals_are_left_alone_and_flips_only_flip():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision.transforms.v2.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,8 +12,7 @@ from segkit.augment import transforms
 from segkit.augment.plan import Draws
 from segkit.augment.transforms import Recolour
 from segkit.augment.warp import warp
-from segkit.base.params import Combine
-from tests.tiny import few
+from tests.tiny import COMBINE, few
 
 
 def draws(
@@ -30,7 +30,7 @@ def draws(
 
     Made by the transforms themselves, of the random number that draws just that.
     """
-    full = Combine(flip=1, rotation=180, shift=1, light=1, light_probability=1)
+    full = COMBINE.model_copy(update={"rotation": 180, "shift": 1, "light": 1, "light_probability": 1})
     mirrored = transforms.mirror(np.array([flip_x < 0]), np.array([flip_y < 0]))
     turned = transforms.rotation(numbers(angle / 180), full, aspect)
     moved = transforms.shift(numbers(shift_x, shift_y), full, aspect)
@@ -171,3 +171,74 @@ def test_every_sample_of_a_batch_gets_its_own_draw():
     maps = transforms.mirror(np.array([False, True, False]), np.array([False, False, True]))[:, :2]
     expected = [torch.stack([values[0], values[1].flip(-1), values[2].flip(-2)]) for values in (images, masks)]
     assert_same(warp(images, masks, Draws(maps.astype(np.float32))), tuple(expected))
+
+
+def chosen(name: str, *signed: float, **strength: float) -> Draws:
+    """One draw of one transform, by the random numbers that stand for these in -1 to 1."""
+    effect = getattr(transforms, name)(numbers(*signed), COMBINE.model_copy(update=strength), 1.0)
+    if isinstance(effect, Recolour):
+        recolour = Recolour(effect.function, effect.values.astype(np.float32))
+        return Draws(np.float32(np.eye(3)[None, :2]), (recolour,))
+    return Draws(effect[:, :2].astype(np.float32))
+
+
+def blob() -> tuple[torch.Tensor, torch.Tensor]:
+    """A square of 8 by 8 pixels in the middle of 32 by 32, as image and as mask."""
+    mask = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    mask[:, 12:20, 12:20] = 1
+    return mask[:, None].float().repeat(1, 3, 1, 1) * 200, mask
+
+
+@pytest.mark.parametrize(
+    ("name", "signed", "strength", "height", "width"),
+    [
+        ("scale", [-1], {"scale": 1.0}, 16, 16),
+        ("scale", [1], {"scale": 1.0}, 4, 4),
+        ("stretch", [-1], {"stretch": 1.0}, 4, 16),
+        ("stretch", [1], {"stretch": 1.0}, 16, 4),
+    ],
+)
+def test_scale_and_stretch_change_the_size_of_an_object(name, signed, strength, height, width):
+    _, mask = warp(*blob(), chosen(name, *signed, **strength))
+    mask = mask[:, 8:24, 8:24]  # without what the edge mirrors
+    rows, columns = mask[0].any(1).sum().item(), mask[0].any(0).sum().item()
+    assert (rows, columns) == (height, width)
+    assert mask.sum() == height * width
+
+
+def test_shear_slants_by_its_angle_and_keeps_the_area():
+    _, mask = warp(*blob(), chosen("shear", 1, 0, shear=45.0))
+    starts = [row.nonzero()[0].item() for row in mask[0] if row.any()]
+    assert abs(np.diff(starts)).tolist() == [1] * 7  # 45 degrees: a pixel a row
+    assert mask.sum() == pytest.approx(64, abs=8)
+
+
+@few
+@given(st.integers(0, 9), st.floats(-1, 1), st.floats(-1, 1))
+def test_colour_keeps_grey_pixels_grey_and_changes_saturation_and_hue_of_others(seed, saturation, hue):
+    """Against torchvision's conversion to hue and saturation is too coarse; the geometry of the grey axis is exact."""
+    images, masks = sample(4, 4, seed)
+    images = 100 + images / 10  # nothing is clipped
+    draw = chosen("colour", saturation, hue, 0, 0, colour=0.5)
+    found, _ = warp(images.clone(), masks, draw)
+    before, after = (values - values.mean(1, keepdim=True) for values in (images, found))
+    torch.testing.assert_close(found.mean(1), images.mean(1), atol=1e-2, rtol=0)
+    lengths = [values.square().sum(1).sqrt() for values in (before, after)]
+    torch.testing.assert_close(lengths[1], lengths[0] * (1 + 0.5 * saturation), atol=2e-2, rtol=1e-3)
+    turned = (before * after).sum(1) / (lengths[0] * lengths[1]).clamp(min=1e-6)
+    clear = lengths[0] > 1
+    assert torch.allclose(turned[clear], torch.tensor(np.cos(np.deg2rad(18 * hue))).float(), atol=5e-3)
+
+
+def test_the_white_balance_scales_red_and_blue_alone():
+    images = torch.full((1, 3, 2, 2), 100.0)
+    found, _ = warp(images, torch.zeros(1, 2, 2, dtype=torch.uint8), chosen("colour", 0, 0, 1, -1, colour=0.5))
+    assert found[0, :, 0, 0].tolist() == pytest.approx([110, 100, 90], abs=1e-2)
+
+
+@pytest.mark.parametrize("signed", [-1.0, 0.0, 0.5])
+def test_gamma_is_torchvision_s(signed):
+    images, masks = sample(6, 6)
+    found, _ = warp(images.clone(), masks, chosen("gamma", signed, gamma=0.7))
+    theirs = 255 * TF.adjust_gamma(images / 255, float(np.exp(0.7 * signed)))
+    torch.testing.assert_close(found, theirs, atol=1e-2, rtol=0)

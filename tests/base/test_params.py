@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from segkit.base import params
+from segkit.base import params, stage
 from segkit.base.command import run_command
 from segkit.base.errors import InputError
 from tests.tiny import ROOT, changed, few, many, raw_params, spelled
@@ -286,10 +286,10 @@ def test_an_edit_of_a_declared_parameter_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(spelled("evaluate.threshold", "0.25"), encoding="utf-8")
     before = params.parse(raw_params())
-    params.refuse_edited(before, ("seed", "train", "unet"))
+    stage.refuse_edited(before, ("seed", "train", "unet"))
     for key in ("evaluate", "evaluate.threshold"):
         with pytest.raises(InputError, match=rf"{key} was edited while this stage ran"):
-            params.refuse_edited(before, ("seed", key))
+            stage.refuse_edited(before, ("seed", key))
 
 
 def test_parameters_come_out_as_they_stand_in_the_file():

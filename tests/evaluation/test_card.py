@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segkit.base.params import Data
+from segkit.base.params import Data, Evaluate
 from segkit.evaluation.card import SOURCES, card
 from segkit.evaluation.scores import SCORES, scores
 from segkit.models import build
@@ -21,9 +21,9 @@ FOUND = {block: scores(COUNTS + number) for number, block in enumerate(("valid",
 UNET = build("unet", width=4)
 
 
-def written(summary=None, found=None, at: float = 0.5, **more) -> str:
+def written(summary=None, found=None, at: float = 0.5, tta: str = "none", **more) -> str:
     checkpoint = Checkpoint(UNET, usable("unet", {"width": 4}, **more))
-    return card("unet", checkpoint, summary or {}, found or FOUND, at)
+    return card("unet", checkpoint, summary or {}, found or FOUND, Evaluate(threshold=at, tta=tta))
 
 
 def tables(text: str) -> list[list[list[str]]]:

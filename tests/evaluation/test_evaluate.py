@@ -75,9 +75,11 @@ def probabilities(model: torch.nn.Module, picture: Image.Image) -> np.ndarray:
     """What the network says of one picture, ``(H, W)``."""
     pixels = np.asarray(picture.resize(SIZE[::-1], Image.Resampling.BILINEAR), dtype=np.float64) / 255
     pixels = (pixels - pixels.mean()) / pixels.std()
+    seen = torch.from_numpy(pixels.transpose(2, 0, 1)).float()
     with torch.inference_mode():
-        logits = model(torch.from_numpy(pixels.transpose(2, 0, 1)[None]).float())
-    return logits.softmax(1)[0, 1].numpy()
+        logits = model(torch.stack([seen, seen.flip(2)]))  # as evaluate.tta: flip
+    image, mirrored = logits.softmax(1)[:, 1].numpy()
+    return (image + mirrored[:, ::-1]) / 2
 
 
 def tally(prediction: np.ndarray, truth: np.ndarray) -> list[int]:

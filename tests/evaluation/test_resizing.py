@@ -29,7 +29,7 @@ class Red:
 
     device = torch.device("cpu")
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, tta: bool = False) -> None:
         self.batches = []
 
     def probabilities(self, pictures: torch.Tensor) -> torch.Tensor:

@@ -27,4 +27,4 @@ WORDS = (
     *("---", "...", "%YAML 1.2", "!!binary ", "&a ", "*a", "<<: ", "? ", "- ", ": ", "{}", "[]", "|", ">-", "~"),
     *("1e999", "1_0", "0x1", ".nan", "true", "null", "auto", "dataset", "folder", "lr: 1", "train: ", "unet: "),
 )
-TARGET = Target(_seeds, _run, InputError, longest=10_000, max_len=6000, memory=1024, words=WORDS)
+TARGET = Target(_seeds, _run, InputError, longest=10_000, max_len=8000, memory=1024, words=WORDS)

@@ -62,7 +62,7 @@ def test_it_says_what_the_stage_evaluate_scores(tmp_path, monkeypatch, resize):
     images = [(str(number), *map(np.array, pet(number, 30 + 9 * number, 70 - 9 * number))) for number in range(6)]
     samples = [(name, image, np.uint8([0, 1, 0, 1])[trimap]) for name, image, trimap in images]
     pack(tmp_path / "data/processed", resize, SIZE, valid=samples[:3], test=samples)
-    write_checkpoint(tmp_path / "models/unet.safetensors", resize=resize)
+    write_checkpoint(tmp_path / "models/unet.safetensors", resize=resize, tta="flip")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("segkit.evaluation.evaluate.PICTURES", 1)
     evaluate("unet", small_params(preprocess__size=list(SIZE), preprocess__resize=resize))
@@ -111,6 +111,15 @@ def test_tta_is_the_mean_over_image_and_mirror_image():
     grey = np.tile(np.uint8([0] * 16 + [100] * 16), (24, 1))
     assert Model(Left()).predict(grey).probabilities.max() == 0
     assert Model(Left(), tta=True).predict(grey).probabilities == pytest.approx(np.full(SIZE, 50 / 255))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "asked", "done"),
+    [("flip", None, True), ("none", None, False), ("none", True, True), ("flip", False, False)],
+)
+def test_flips_are_averaged_as_in_evaluation_unless_told_otherwise(tmp_path, recorded, asked, done):
+    path = write_checkpoint(tmp_path / "unet.safetensors", tta=recorded)
+    assert load(path, "cpu", tta=asked).tta is done
 
 
 @pytest.mark.parametrize("resize", ["fit", "tile"])

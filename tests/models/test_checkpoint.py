@@ -255,7 +255,7 @@ HOSTILE = [
     ("model", "vnet", "model: must be 'unet' or 'resnet34_unet', not 'vnet' (did you mean unet?)"),
     ("model", ["unet"], "model: must be 'unet' or 'resnet34_unet', not ['unet']"),
     ("model", "x" * 500_000, "model: must be 'unet' or 'resnet34_unet', not 'xxx"),
-    ("model", "resnet34_unet", "architecture.width: unknown key; valid keys are none"),
+    ("model", "resnet34_unet", "architecture.width: unknown key; valid keys are bridge"),
     ("input_size", 64, "input_size: must be a list, not 64"),
     ("input_size", [64], "input_size[1]: missing"),
     ("input_size", [64, 10**9], "input_size[1]: must be less than or equal to 8192, not 1000000000"),

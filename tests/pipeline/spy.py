@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from segkit.base import params
+from segkit.base import params, stage
 from segkit.base.params import MODEL_NAMES
 from tests.pipeline.declarations import declared
 from tests.pipeline.scripts import script
@@ -39,7 +39,7 @@ def spied(section: Any, read: set[str], prefix: str = "") -> Any:
 def keys_read(cmd: str) -> list[str]:
     """Run a stage's work and return the keys it read, also those that a model's own recipe inherits."""
     read: set[str] = set()
-    params.refuse_edited = lambda before, keys: None  # it looks at whole sections
+    stage.refuse_edited = lambda before, keys: None  # it looks at whole sections
     script(cmd)[1](spied(params.load(), read))
     inherited = {key.partition(".")[2] for key in read if key.split(".")[0] in MODEL_NAMES and ".train." in key}
     return sorted(read | inherited)

@@ -72,7 +72,7 @@ def scored(network, folders: tuple[str, str], file: Path, **changes) -> dict:
 def test_the_scores_of_the_same_files_are_those_of_the_stage(tmp_path, monkeypatch, resize, border):
     monkeypatch.setattr("segkit.evaluation.evaluate.PICTURES", 1)  # drawing them takes longer than the scores
     raw = make_project(tmp_path, size=SIZE, resize=resize, border=border)
-    write_checkpoint(tmp_path / "models/unet.safetensors", resize=resize, border=border)
+    write_checkpoint(tmp_path / "models/unet.safetensors", resize=resize, border=border, tta="flip")
     paths = Paths(tmp_path / "data/processed", models=tmp_path / "models", metrics=tmp_path / "metrics")
     evaluate("unet", small_params(preprocess__size=list(SIZE)), paths)
     for kind, place in (("images", raw.picture), ("masks", raw.mask)):

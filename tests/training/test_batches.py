@@ -66,6 +66,22 @@ def test_the_batch_size_does_not_change_what_a_sample_looks_like(batch_size):
         torch.testing.assert_close(*joined, atol=1e-2, rtol=0)
 
 
+def test_images_and_masks_of_an_epoch_have_the_size_that_it_asks_for():
+    """Half and half, so that a mask that is not resized with its image shows; 255 is never blended."""
+    images, masks = np.zeros((6, 32, 32, 3), np.uint8), np.zeros((6, 32, 32), np.uint8)
+    images[:, :16], masks[:, :16], masks[:, :8] = 200, 1, 255
+    data, plan = Split(images, masks), make_plan(6, augmentation("combine", 0))
+    made = TrainingBatches(
+        data, plan, COMBINE, UNCHANGED, seed=0, batch_size=3, device=CPU, size=lambda epoch: ((24, 16), (32, 32))[epoch]
+    )
+    for epoch, (height, width) in enumerate([(24, 16), (32, 32)]):
+        for batch in made.epoch(epoch):
+            assert batch.images.shape == (3, 3, height, width) and batch.masks.shape == (3, height, width)
+            quarter = torch.tensor([255, 1, 0, 0], dtype=torch.uint8).repeat_interleave(height // 4)
+            assert torch.equal(batch.masks, quarter[None, :, None].expand_as(batch.masks))
+            assert (batch.images[:, :, 1] > 199).all() and (batch.images[:, :, -2] < 1).all()
+
+
 def test_epochs_are_shown_in_different_orders():
     data, plan = split(30), make_plan(30, augmentation("combine", 0))
     orders = [torch.cat([b.images[:, 0, 0, 0] for b in batches(data, plan, 7).epoch(epoch)]) for epoch in (0, 1)]

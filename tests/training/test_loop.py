@@ -178,6 +178,20 @@ def test_it_keeps_the_first_lowest_of_what_it_saw(losses, patience):
         assert ran == stopping.best_epoch + 1 + patience
 
 
+@many
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(1, 5))
+def test_by_dice_it_keeps_the_first_highest_whatever_the_loss(scores, patience):
+    stopping, model, seen = EarlyStopping(patience, "dice"), Weights(), []
+    for epoch, score in enumerate(scores):
+        seen.append(score)
+        stopping.update(epoch, 1.0 + epoch, score, model)
+        if stopping.should_stop(epoch):
+            assert epoch == stopping.best_epoch + patience
+            break
+    assert (stopping.best_dice, stopping.best_epoch) == (max(seen), seen.index(max(seen)))
+    assert stopping.best_loss == 1.0 + stopping.best_epoch
+
+
 def test_it_keeps_copies_of_all_weights_and_running_means():
     model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
     stopping = EarlyStopping(3)

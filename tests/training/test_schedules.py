@@ -22,6 +22,29 @@ def test_constant_is_constant():
     assert {schedules.constant(step / 7) for step in range(8)} == {1.0}
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_warm_up_rises_in_proportion_and_leaves_the_rest_alone(schedule):
+    cold = small_params(train__schedule=schedule, train__lr=0.5, train__epochs=10).train
+    warm = cold.model_copy(update={"warmup": 0.2})
+    assert 0 < schedules.learning_rate(warm, 0) < 0.01
+    for epochs in (0.5, 1, 1.9, 2, 7, 10):
+        share = min(1, epochs / 2)
+        assert schedules.learning_rate(warm, epochs) == pytest.approx(share * schedules.learning_rate(cold, epochs))
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "small"),
+    [((128, 128), 32, (96, 96)), ((64, 64), 32, (64, 64)), ((64, 64), 16, (48, 48)), ((256, 32), 32, (192, 32)),
+     ((16, 16), 32, (16, 16)), ((100, 100), 16, (80, 80))],
+)  # fmt: skip
+def test_the_first_epochs_have_small_images_in_multiples_of_the_stride(size, stride, small):
+    recipe = small_params(train__epochs=10, train__small_images=0.6).train
+    sizes = [schedules.image_size(recipe, size, stride, epoch) for epoch in range(10)]
+    assert sizes == [small] * 6 + [size] * 4
+    whole = recipe.model_copy(update={"small_images": 0.0})
+    assert schedules.image_size(whole, size, stride, 0) == size
+
+
 def test_the_engine_s_rate_follows_the_schedule_over_all_epochs():
     params = small_params(train__schedule="cosine", train__lr=0.5, train__epochs=8)
     engine = build_engine("unet", params, torch.device("cpu"))
