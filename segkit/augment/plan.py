@@ -4,6 +4,7 @@ Draws are stateless: order and transforms of an epoch are functions of (seed, ep
 counter-based generator, so resuming needs no generator state, and the number of workers does not matter.
 """
 
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,9 +53,16 @@ class Draws:
         return Draws(self.maps[rows], tuple(Recolour(function, values[rows]) for function, values in self.recolours))
 
 
+def number_of_copies(samples: int, options: Augment) -> int:
+    """Augmented copies of a training set of ``samples``: ``n_aug``, or of ``combine`` as many as ``min_samples`` needs."""
+    if options.type == "flip" or options.n_aug == 0:
+        return options.n_aug
+    return max(options.n_aug, math.ceil(options.min_samples / samples) - 1)
+
+
 def make_plan(samples: int, options: Augment) -> Plan:
-    """The originals, then ``options.copies(samples)`` copies of all of them."""
-    copies = options.copies(samples)
+    """The originals, then ``number_of_copies`` of all of them."""
+    copies = number_of_copies(samples, options)
     names = FLIPS if options.type == "flip" else ("combine",) * copies
     kinds = [TRANSFORMS.index(name) for name in ("none", *names[:copies])]
     return Plan(np.tile(np.arange(samples), len(kinds)), np.repeat(kinds, samples))

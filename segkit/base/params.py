@@ -161,13 +161,6 @@ class Augment(Section):
     min_samples: Annotated[int, Field(ge=0, le=1_000_000)]
     combine: Combine
 
-    def copies(self, samples: int) -> int:
-        """Augmented copies of a training set of ``samples``: ``n_aug``, or of ``combine`` as many as ``min_samples``
-        needs."""
-        if self.type == "flip" or self.n_aug == 0:
-            return self.n_aug
-        return max(self.n_aug, -(-self.min_samples // samples) - 1)
-
     @field_validator("n_aug")
     @classmethod
     def _flips_exist(cls, value: int, info: ValidationInfo) -> int:

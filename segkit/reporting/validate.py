@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from segkit.augment.plan import number_of_copies
 from segkit.base.errors import InputError, counted, few
 from segkit.base.params import MODEL_NAMES, Params
 from segkit.base.workspace import cores
@@ -114,7 +115,7 @@ def _sizes_and_shares(results: Sequence[Packed]) -> dict[str, Any]:
 
 def _steps(params: Params, rows: int) -> dict[str, Any]:
     """Steps per epoch of each network."""
-    samples = rows * (1 + params.augment.copies(rows))
+    samples = rows * (1 + number_of_copies(rows, params.augment))
     steps = {name: math.ceil(samples / getattr(params, name).train.batch_size) for name in MODEL_NAMES}
     words = ", ".join(f"{count:,} per epoch for {name}" for name, count in steps.items())
     if len(set(steps.values())) == 1:
