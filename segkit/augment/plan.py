@@ -54,7 +54,7 @@ class Draws:
 
 
 def number_of_copies(samples: int, options: Augment) -> int:
-    """Augmented copies of a training set of ``samples``: ``n_aug``, or of ``combine`` as many as ``min_samples`` needs."""
+    """Copies of a training set of ``samples``: ``n_aug``, or of ``combine`` at least what ``min_samples`` needs."""
     if options.type == "flip" or options.n_aug == 0:
         return options.n_aug
     return max(options.n_aug, math.ceil(options.min_samples / samples) - 1)
