@@ -129,7 +129,7 @@ BLOCKS = {"valid": 3, "test": 17, "test_original": 17, "test_original_no_border"
 def test_the_scores_are_those_computed_by_hand(made, block):
     names = made.raw.lists["trainval"][::10] if block == "valid" else made.raw.lists["test"]
     counts = by_hand(made, names, original_size="original" in block, border="no_border" not in block)
-    assert min(counts.sum(0)) > 50  # a network that says something of everything
+    assert min(counts.sum(0)) > 30  # a network that says something of everything
     assert made.scores[block] == pytest.approx(expected_scores(counts) | {"images": len(names)}, abs=5e-4)
 
 

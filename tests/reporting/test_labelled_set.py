@@ -82,7 +82,7 @@ def test_the_scores_of_the_same_files_are_those_of_the_stage(tmp_path, monkeypat
     network = open_network(tmp_path / "models/unet.safetensors", "cpu")
     found = scored(network, (str(tmp_path / "images"), str(tmp_path / "masks")), tmp_path / "scores.json")
     stage = read_json(tmp_path / "metrics/scores/unet.json")
-    assert 0.02 < found["scores"]["original"]["dice"] < 0.9
+    assert 0.01 < found["scores"]["original"]["dice"] < 0.9
     for block in ("original", "original_no_border"):
         expected = stage[f"test_{block}"]
         del expected["pixel_accuracy_batch"]  # depends on the order of the images
