@@ -68,6 +68,18 @@ def spelled(path: str, spelling: str) -> str:
     return yaml.safe_dump(changed({path: "HERE"})).replace("HERE", spelling)
 
 
+# A plain recipe, whatever the defaults are.
+PLAIN = {
+    "augment.n_aug": 1,
+    "augment.min_samples": 0,
+    "train.loss.dice": 0.0,
+    "train.schedule": "constant",
+    "train.warmup": 0.0,
+    "train.select": "loss",
+    "train.patience": 7,
+}
+
+
 def small_params(**changes: Any) -> Params:
     """Parameters for a training of seconds on the CPU; ``train__lr=1`` sets ``train.lr``."""
     small = {
@@ -79,15 +91,8 @@ def small_params(**changes: Any) -> Params:
         "train.precision": "fp32",
         "runtime.device": "cpu",
         "runtime.workers": 1,
-        "augment.n_aug": 1,
-        "augment.min_samples": 0,
-        "train.loss.dice": 0.0,
-        "train.schedule": "constant",
-        "train.warmup": 0.0,
-        "train.select": "loss",
-        "train.patience": 7,
     }
-    return params.parse(changed(small | {path.replace("__", "."): value for path, value in changes.items()}))
+    return params.parse(changed(PLAIN | small | {path.replace("__", "."): value for path, value in changes.items()}))
 
 
 def options(size: tuple[int, int] = (32, 32), **changes: Any) -> Preprocess:

@@ -72,7 +72,7 @@ def test_the_page_works_as_written(private: Workspace):
     private.dvc("repro", "train_tiny")
     metadata = checkpoint_metadata(private.root / "models/tiny.safetensors")
     assert metadata["architecture"] == {"width": 8}
-    assert metadata["train"]["loss"] == {"cross_entropy": 1.0, "dice": 0.0, "focal": 1.0}
+    assert metadata["train"]["loss"] == {"cross_entropy": 1.0, "dice": 1.0, "focal": 1.0}
     assert (metadata["train"]["optimizer"], metadata["train"]["schedule"]) == ("sgd", "polynomial")
     assert metadata["combine"]["zoom"] == 0.2
     assert sum(metadata["samples"].values()) == 2 * 43  # of 60 circles 12 are for testing, 5 for validation

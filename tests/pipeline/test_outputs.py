@@ -76,7 +76,7 @@ def test_checkpoint_alone_tells_everything_needed_to_use_it(reproduced: Workspac
     assert metadata["precision"] == "fp32"
     assert metadata["train"]["lr"] == 0.001 and metadata["train"]["epochs"] == 2
     assert {"architecture", "normalize", "seed", "version"} <= set(metadata)
-    assert re.fullmatch("[0-9a-f]{64}", metadata["data_fingerprint"]) and "code" not in str(metadata)
+    assert re.fullmatch("[0-9a-f]{64}", metadata["data_fingerprint"]) and "code" not in metadata
     training = metrics(reproduced, f"training/{name}")
     assert metadata["valid"]["dice"] == training["best_valid_dice"]
     assert metadata["valid"]["loss"] == training["best_valid_loss"]

@@ -43,6 +43,7 @@ TINY = {
     "resnet34_unet.pretrained": False,
     "resnet34_unet.train": {},
     "evaluate.threshold": 0.5,
+    "evaluate.tta": "none",
     "runtime.device": "cpu",
     "runtime.workers": 2,
 }

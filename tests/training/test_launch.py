@@ -21,15 +21,16 @@ from segkit.base.params import Runtime
 from segkit.training import launch
 from segkit.training.distributed import World
 from segkit.training.run import refuse_batch_size
-from tests.tiny import ROOT, changed, make_project, small_params
+from tests.tiny import PLAIN, ROOT, changed, make_project, small_params
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = 4
 TRACKED = ("models/unet.safetensors", "metrics/training/unet.json", "metrics/curves/unet.csv")
-TINY = {
+TINY = PLAIN | {
     "preprocess.size": 32,
     "unet.width": 4,
+    "unet.norm": "none",
     "train.epochs": EPOCHS,
     "train.batch_size": 6,
     "train.lr": 1e-4,

@@ -94,7 +94,7 @@ def test_the_checkpoint_records_imagenet_s_normalisation_and_the_first_lines_say
     metadata = load_checkpoint(project / f"models/{NAME}.safetensors").metadata
     summary = json.loads((project / "data/processed/summary.json").read_text())
     assert metadata["normalize"] == {"kind": "imagenet"} | summary["normalize"]["imagenet"]
-    assert (metadata["pretrained"], metadata["encoder_lr"], metadata["architecture"]) == (True, 1.0, {})
+    assert (metadata["pretrained"], metadata["encoder_lr"], metadata["architecture"]) == (True, 1.0, {"bridge": 256})
 
 
 def test_a_network_starts_with_the_weights_of_the_file(project, start):
