@@ -8,13 +8,12 @@ torchvision at every read in the main process, AdamW with a constant rate, early
 recipe in this project, by parameters alone (``REPORT``). ``defaults`` are those of ``params.yaml``, with ``--epochs``.
 The first two train for at most 60 epochs. All are scored in fp32 by the same code on the same test images.
 
-Seconds are those of a whole training, for the last two with packing. With ``--json`` each finished run is kept in the
-file at once, and the next call goes on with the rest.
+Seconds are those of a whole training, also of one that was interrupted; for the last two with packing. With ``--json``
+each finished run is kept in the file at once, and the next call goes on with the rest.
 """
 
 import argparse
 import copy
-import json
 import statistics
 import sys
 import tempfile
@@ -33,9 +32,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.common import make_project, params_with, report
 from segkit.base.command import run_command
+from segkit.base.files import read_json
 from segkit.base.params import MODEL_NAMES, Params
 from segkit.base.progress import bar
-from segkit.base.workspace import Paths
+from segkit.base.workspace import Paths, run_folder
 from segkit.dataset.catalog import Sample, read_catalog
 from segkit.evaluation.evaluate import evaluate, score_images
 from segkit.evaluation.images import ImageSet
@@ -143,11 +143,8 @@ def plain(name: str, samples: list[Sample], params: Params, device: torch.device
 
 def _as_torch_initialises(network: nn.Module) -> None:
     """Undo the initialisation of ``segkit.models``; the encoder's is torchvision's own."""
-    encoder = {id(module) for part in (getattr(network, "stem", []), getattr(network, "stages", [])) for module in part}
-    children = [module for child in network.children() for module in child.modules()]
-    inside = {id(module) for child in network.modules() if id(child) in encoder for module in child.modules()}
-    for module in children:
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and id(module) not in inside:
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not name.startswith(("stem.", "stages.")):
             module.reset_parameters()
 
 
@@ -171,13 +168,13 @@ def run(recipe: str, name: str, seed: int, options: argparse.Namespace) -> dict[
         else:
             paths = _paths(Path(folder))
             make_project(options.raw, Path(folder), params)
-            trained = train(name, params, device, paths)
-            seconds = time.perf_counter() - start
-            if trained.saved:
-                trained.saved.remove()
+            packing = time.perf_counter() - start
+            train(name, params, device, paths).saved.remove()
+            # The log knows the seconds before an interruption, too.
+            seconds = packing + read_json(run_folder(name) / "timing.json")["seconds"]
             evaluate(name, params, paths)
-            found = json.loads((paths.metrics / "scores" / f"{name}.json").read_text())["test"]
-            epochs = json.loads((paths.metrics / "training" / f"{name}.json").read_text())["epochs"]
+            found = read_json(paths.metrics / "scores" / f"{name}.json")["test"]
+            epochs = read_json(paths.metrics / "training" / f"{name}.json")["epochs"]
     return {
         "recipe": recipe,
         "model": name,
@@ -234,7 +231,7 @@ def main() -> int:
     options = parser.parse_args()
 
     def work() -> None:
-        kept = json.loads(options.json.read_text())["runs"] if options.json and options.json.exists() else []
+        kept = read_json(options.json)["runs"] if options.json and options.json.exists() else []
         done = {(r["recipe"], r["model"], r["seed"]) for r in kept}
         for each in _runs(options):
             if each not in done:
