@@ -25,6 +25,7 @@ from segkit.training.logbook import Logbook
 from segkit.training.loop import Engine
 from segkit.training.state import SavedState, snapshot
 from tests.tiny import ROOT, make_project, small_params
+from tests.training.conftest import Recorder
 
 SIGTERM = 15
 EPOCHS, STEPS, VALID_STEPS = 3, 6, 1
@@ -243,22 +244,6 @@ def test_a_state_whose_content_does_not_fit_is_reported_and_not_used(project, un
     assert f"{path} does not fit this training (" in output and "; this training starts over" in output
     assert "resuming" not in output
     assert written(project, "unet") == undisturbed("unet", monkeypatch)
-
-
-class Recorder:
-    """A saver that keeps the state before the first step and after every step and epoch in memory."""
-
-    def __init__(self) -> None:
-        self.states = []
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, state) -> None:
-        self.states.append(snapshot(state))
-
-    def wait(self) -> None:
-        pass
 
 
 def test_from_every_step_the_same_batches_and_losses_follow(project, monkeypatch):

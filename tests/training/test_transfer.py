@@ -17,8 +17,8 @@ from segkit.training import launch, run
 from segkit.training.distributed import World
 from segkit.training.fit import Fit
 from segkit.training.logbook import Logbook
-from segkit.training.state import snapshot
 from tests.tiny import make_project, small_params
+from tests.training.conftest import Recorder
 
 CPU = torch.device("cpu")
 NAME = "resnet34_unet"
@@ -135,24 +135,6 @@ def fitted(chosen, saver=None, state=None) -> Fit:
         fit.restore(state)
     fit.run(given, validation)
     return fit
-
-
-class Recorder:
-    """A saver that keeps a copy of every state in memory, as its file holds it."""
-
-    def __init__(self) -> None:
-        self.states = []
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, state) -> None:
-        content = io.BytesIO()
-        torch.save(snapshot(state), content)
-        self.states.append(torch.load(io.BytesIO(content.getvalue()), weights_only=True))
-
-    def wait(self) -> None:
-        pass
 
 
 @pytest.mark.slow
