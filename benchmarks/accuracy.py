@@ -1,7 +1,8 @@
 """Test scores and training time of the course report's recipe and of this project's defaults.
 
-    python -m benchmarks.accuracy --raw data/raw/download [--size 128] [--width 16] [--epochs 30] [--seeds 0 1 2]
+    python -m benchmarks.accuracy --raw data/raw/download [--size 128] [--width 16] [--epochs 50] [--seeds 0 1 2]
                                   [--recipes plain report defaults] [--models unet] [--device cpu] [--json FILE]
+                                  [--keep FOLDER]
 
 ``plain`` is the report's recipe as tutorials write it: torch's initialisation, fp32, JPEGs decoded and augmented by
 torchvision at every read in the main process, AdamW with a constant rate, early stopping. ``report`` is the same
@@ -9,11 +10,13 @@ recipe in this project, by parameters alone (``REPORT``). ``defaults`` are those
 The first two train for at most 60 epochs. All are scored in fp32 by the same code on the same test images.
 
 Seconds are those of a whole training, also of one that was interrupted; for the last two with packing. With ``--json``
-each finished run is kept in the file at once, and the next call goes on with the rest.
+each finished run is kept in the file at once, and the next call goes on with the rest. With ``--keep`` the checkpoints
+stay in the folder, for ``benchmarks.robustness``.
 """
 
 import argparse
 import copy
+import shutil
 import statistics
 import sys
 import tempfile
@@ -41,10 +44,10 @@ from segkit.evaluation.evaluate import evaluate, score_images
 from segkit.evaluation.images import ImageSet
 from segkit.evaluation.scores import scores
 from segkit.models import build
-from segkit.models.checkpoint import Checkpoint
+from segkit.models.checkpoint import Checkpoint, save_checkpoint
 from segkit.models.device import choose_device
 from segkit.models.predictor import Predictor
-from segkit.training.run import train
+from segkit.training.run import architecture, train
 
 BATCH, EPOCHS, PATIENCE, RATE = 15, 60, 7, 1e-3
 SHOWN = ("dice", "dice_global", "pixel_accuracy_batch")
@@ -52,6 +55,7 @@ SHOWN = ("dice", "dice_global", "pixel_accuracy_batch")
 # The report's recipe as parameters of this project; docs/explanation/recipe.md has them as a command.
 REPORT: dict[str, Any] = {
     "augment.n_aug": 1,
+    "augment.originals": "keep",
     "augment.combine.rotation": 10,
     "augment.combine.scale": 0,
     "augment.combine.stretch": 0,
@@ -107,10 +111,10 @@ class PlainPets(Dataset):
         return pixels, labels
 
 
-def plain(name: str, samples: list[Sample], params: Params, device: torch.device) -> tuple[nn.Module, int]:
+def plain(name: str, samples: list[Sample], params: Params, device: torch.device) -> tuple[Checkpoint, int]:
     """The network with the weights of the lowest validation loss, and the number of epochs."""
     torch.manual_seed(params.seed)
-    network = build(name, width=params.unet.width, norm="none") if name == "unet" else build(name)
+    network = build(name, **architecture(name, params))
     _as_torch_initialises(network)
     network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), RATE)
@@ -138,7 +142,16 @@ def plain(name: str, samples: list[Sample], params: Params, device: torch.device
         elif epoch - best_epoch >= PATIENCE:
             break
     network.load_state_dict(weights)
-    return network.eval(), epoch + 1
+    metadata = {
+        "model": name,
+        "architecture": architecture(name, params),
+        "input_size": [size, size],
+        "normalize": {"kind": "image"},
+        "threshold": params.evaluate.threshold,
+        "border": "foreground",
+        "valid": {"loss": best},
+    }
+    return Checkpoint(network.eval(), metadata), epoch + 1
 
 
 def _as_torch_initialises(network: nn.Module) -> None:
@@ -157,14 +170,17 @@ def _loss(logits: Tensor, masks: Tensor) -> Tensor:
 def run(recipe: str, name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """One training and its test scores."""
     params, device = _params(recipe, seed, options), choose_device(options.device)
+    kept = options.keep and options.keep / f"{recipe}-{name}-{seed}.safetensors"
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         if recipe == "plain":
-            network, epochs = plain(name, read_catalog(options.raw, params.preprocess.valid_every), params, device)
+            checkpoint, epochs = plain(name, read_catalog(options.raw, params.preprocess.valid_every), params, device)
             seconds = time.perf_counter() - start
             make_project(options.raw, Path(folder), params)
-            predictor = Predictor(Checkpoint(network, {"normalize": {"kind": "image"}}), device)
-            found = scores(score_images(predictor, ImageSet.open(Path(folder) / "processed", "test"), 0.5))
+            images = ImageSet.open(Path(folder) / "processed", "test")
+            found = scores(score_images(Predictor(checkpoint, device), images, params.evaluate.threshold))
+            if kept:
+                save_checkpoint(kept, checkpoint.model.state_dict(), checkpoint.metadata)
         else:
             paths = _paths(Path(folder))
             make_project(options.raw, Path(folder), params)
@@ -175,6 +191,8 @@ def run(recipe: str, name: str, seed: int, options: argparse.Namespace) -> dict[
             evaluate(name, params, paths)
             found = read_json(paths.metrics / "scores" / f"{name}.json")["test"]
             epochs = read_json(paths.metrics / "training" / f"{name}.json")["epochs"]
+            if kept:
+                shutil.copy(paths.models / f"{name}.safetensors", kept)
     return {
         "recipe": recipe,
         "model": name,
@@ -222,22 +240,25 @@ def main() -> int:
     parser.add_argument("--raw", type=Path, default=Path("data/raw/download"))
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--width", type=int, default=16, help="of the U-Net")
-    parser.add_argument("--epochs", type=int, default=30, help="of the defaults")
+    parser.add_argument("--epochs", type=int, default=50, help="of the defaults")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipes", nargs="+", choices=("plain", "report", "defaults"), default=["plain", "defaults"])
     parser.add_argument("--models", nargs="+", choices=MODEL_NAMES, default=list(MODEL_NAMES))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder for the checkpoints")
     options = parser.parse_args()
 
     def work() -> None:
-        kept = read_json(options.json)["runs"] if options.json and options.json.exists() else []
-        done = {(r["recipe"], r["model"], r["seed"]) for r in kept}
+        runs = read_json(options.json)["runs"] if options.json and options.json.exists() else []
+        done = {(r["recipe"], r["model"], r["seed"]) for r in runs}
+        if options.keep:
+            options.keep.mkdir(parents=True, exist_ok=True)
         for each in _runs(options):
             if each not in done:
-                kept.append(run(*each, options))
-                report({"size": options.size, "runs": kept}, options.json)
-        print(_table(kept))
+                runs.append(run(*each, options))
+                report({"size": options.size, "runs": runs}, options.json)
+        print(_table(runs))
 
     return run_command("accuracy", work)
 

@@ -12,7 +12,7 @@ def work(params):
     from segkit.augment.preview import augment
 
     plan = augment(Path("data/processed"), Path("data/augmented"), params.augment, params.seed)
-    n, kind = params.augment.n_aug, params.augment.type
+    n, kind = plan.augmented_per_image, params.augment.type
     copies = f"{n} augmented {'copy' if n == 1 else 'copies'} per image ({kind})" if n else "no augmented copies"
     return f"{len(plan):,} samples per epoch, {copies}; see data/augmented/preview.png"
 

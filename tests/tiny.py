@@ -71,6 +71,7 @@ def spelled(path: str, spelling: str) -> str:
 # A plain recipe, whatever the defaults are.
 PLAIN = {
     "augment.n_aug": 1,
+    "augment.originals": "keep",
     "augment.min_samples": 0,
     "train.loss.dice": 0.0,
     "train.schedule": "constant",
@@ -139,9 +140,11 @@ COMBINE = Combine(
 )
 
 
-def augmentation(kind: str, n_aug: int, **changes: float) -> Augment:
+def augmentation(kind: str, n_aug: int, originals: str = "keep", **changes: float) -> Augment:
     """The ``augment`` section."""
-    return Augment(type=kind, n_aug=n_aug, min_samples=0, combine=COMBINE.model_copy(update=changes))
+    return Augment(
+        type=kind, n_aug=n_aug, originals=originals, min_samples=0, combine=COMBINE.model_copy(update=changes)
+    )
 
 
 def engine(model: nn.Module, optimizer: torch.optim.Optimizer | None = None, **changes: Any) -> Engine:

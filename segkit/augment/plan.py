@@ -35,6 +35,11 @@ class Plan:
     def __len__(self) -> int:
         return len(self.source_rows)
 
+    @property
+    def augmented_per_image(self) -> int:
+        """How often an epoch shows each image with a transform."""
+        return int(np.count_nonzero(self.transforms[self.source_rows == self.source_rows[0]]))
+
     def summary(self) -> dict[str, int]:
         """Number of samples per epoch for each transform."""
         names, counts = np.unique(self.transforms, return_counts=True)
@@ -61,10 +66,11 @@ def number_of_copies(samples: int, options: Augment) -> int:
 
 
 def make_plan(samples: int, options: Augment) -> Plan:
-    """The originals, then ``number_of_copies`` of all of them."""
+    """The originals, then ``number_of_copies`` of all of them; all augmented, if ``originals`` asks for it."""
     copies = number_of_copies(samples, options)
     names = FLIPS if options.type == "flip" else ("combine",) * copies
-    kinds = [TRANSFORMS.index(name) for name in ("none", *names[:copies])]
+    first = "combine" if "combine" in names and options.originals == "augment" else "none"
+    kinds = [TRANSFORMS.index(name) for name in (first, *names[:copies])]
     return Plan(np.tile(np.arange(samples), len(kinds)), np.repeat(kinds, samples))
 
 

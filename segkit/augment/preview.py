@@ -28,24 +28,24 @@ def augment(processed: Path, target: Path, options: Augment, seed: int) -> Plan:
 
 
 def preview(split: Split, plan: Plan, combine: Combine, seed: int) -> Image.Image:
-    """Rows of images and masks: the original and its copies, as drawn in the first epoch."""
-    samples, draws = len(split), draw(plan, combine, split.masks.shape[1:], seed, epoch=0)
-    copies = len(plan) // samples
-    sources = np.linspace(0, samples - 1, min(PREVIEW_SAMPLES, samples)).astype(int)
+    """Rows of images and masks: the original and its augmented copies, as drawn in the first epoch."""
+    draws = draw(plan, combine, split.masks.shape[1:], seed, epoch=0)
+    sources = np.linspace(0, len(split) - 1, min(PREVIEW_SAMPLES, len(split))).astype(int)
     rows = []
     for source in sources:
-        plan_rows = source + samples * np.arange(min(copies, 1 + PREVIEW_COPIES))
-        images = torch.from_numpy(split.images[plan.source_rows[plan_rows]]).permute(0, 3, 1, 2).float()
-        masks = torch.from_numpy(split.masks[plan.source_rows[plan_rows]])
-        images, masks = warp(images, masks, draws[plan_rows])
-        rows.append([])
-        for row, image, mask in zip(plan_rows, images, masks, strict=True):
-            name = TRANSFORMS[plan.transforms[row]]
-            caption = "original" if name == "none" else name.replace("_", " ")
-            rows[-1] += [
-                Tile(image.round().to(torch.uint8).permute(1, 2, 0).numpy(), caption),
-                Tile(mask_pixels(mask.numpy()), "mask"),
-            ]
-    hidden = copies - 1 - PREVIEW_COPIES
+        rows.append(_tiles(split.images[source], split.masks[source], "original"))
+        augmented = np.flatnonzero((plan.source_rows == source) & (plan.transforms != TRANSFORMS.index("none")))
+        chosen = augmented[:PREVIEW_COPIES]
+        images = torch.from_numpy(split.images[plan.source_rows[chosen]]).permute(0, 3, 1, 2).float()
+        masks = torch.from_numpy(split.masks[plan.source_rows[chosen]])
+        images, masks = warp(images, masks, draws[chosen])
+        images = images.round().to(torch.uint8).permute(0, 2, 3, 1)
+        for row, image, mask in zip(chosen, images.numpy(), masks.numpy(), strict=True):
+            rows[-1] += _tiles(image, mask, TRANSFORMS[plan.transforms[row]].replace("_", " "))
+    hidden = len(augmented) - PREVIEW_COPIES
     more = f", {hidden} of them not shown" if hidden > 0 else ""
-    return sheet(rows, title=f"Copies of each image: {copies - 1}{more}. Random transforms of the first epoch.")
+    return sheet(rows, title=f"Copies of each image: {len(augmented)}{more}. Random transforms of the first epoch.")
+
+
+def _tiles(image: np.ndarray, mask: np.ndarray, caption: str) -> list[Tile]:
+    return [Tile(image, caption), Tile(mask_pixels(mask), "mask")]

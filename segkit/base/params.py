@@ -154,10 +154,11 @@ class Combine(Section):
 
 
 class Augment(Section):
-    """``augment``: which transform the ``n_aug`` copies of the training set get, and the fewest samples of an epoch."""
+    """``augment``: how the training set and its ``n_aug`` copies are transformed; the fewest samples of an epoch."""
 
     type: Literal["combine", "flip"]
     n_aug: Annotated[int, Field(ge=0, le=1000)]
+    originals: Literal["keep", "augment"]
     min_samples: Annotated[int, Field(ge=0, le=1_000_000)]
     combine: Combine
 

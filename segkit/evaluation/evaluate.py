@@ -6,6 +6,7 @@ Computed in fp32 whatever the training used, so that the scores of different run
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,12 +69,19 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
         file.write(card(name, checkpoint, read_summary(paths.processed), found, params.evaluate))
     with atomic_folder(paths.metrics / "pictures" / name) as folder:
         draw_pictures(folder, predictor, test, dice_per_image(test_counts), threshold)
-    default = checkpoint.metadata["threshold"]
-    other = "" if threshold == default else f", at threshold {threshold:g} (the checkpoint's default is {default:g})"
     return (
         f"test Dice {headline['dice']:.4f} (original size {headline['dice_original']:.4f}, "
-        f"validation {headline['valid_dice']:.4f}), IoU {headline['iou']:.4f}, {len(test):,} images{other}"
-        f"{_warning(test_counts)}"
+        f"validation {headline['valid_dice']:.4f}), IoU {headline['iou']:.4f}, {len(test):,} images"
+        f"{_unlike_training(params, checkpoint.metadata)}{_warning(test_counts)}"
+    )
+
+
+def _unlike_training(params: Params, metadata: dict[str, Any]) -> str:
+    """What of ``evaluate`` is not what a user of the checkpoint gets by default."""
+    used = {"threshold": f"{params.evaluate.threshold:g}", "tta": params.evaluate.tta}
+    kept = {"threshold": f"{metadata['threshold']:g}", "tta": metadata.get("tta", "none")}
+    return "".join(
+        f", with {key} {used[key]} (the checkpoint's default is {kept[key]})" for key in used if used[key] != kept[key]
     )
 
 

@@ -1,4 +1,4 @@
-"""U-Net without batch normalisation, with a 2-channel head."""
+"""U-Net with a 2-channel head."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ class UNet(nn.Module):
     output has the input's size. Any height and width from 16 up work; sizes that are not multiples of 16 are padded
     internally.
 
-    Parameters at width 64: 31,031,810.
+    Parameters at width 64: 31,031,810, with batch normalisation 31,037,698.
     """
 
     stride = 2 ** (LEVELS - 1)

@@ -8,7 +8,7 @@ import math
 
 from segkit.base.params import Train
 
-SMALL = 0.75
+SMALL = (0.5, 0.75)  # of height and width, one after the other
 FIRST = 0.001  # of the epochs: progress of the first step in the warm-up, whose rate would be 0
 
 
@@ -21,15 +21,17 @@ def learning_rate(recipe: Train, epochs: float) -> float:
 
 
 def image_size(recipe: Train, size: tuple[int, int], stride: int, epoch: int) -> tuple[int, int]:
-    """Height and width of the training images in ``epoch``: within the first ``recipe.small_images`` of all epochs
-    ``SMALL`` of ``size``, in whole multiples of the network's ``stride``, and then ``size``.
+    """Height and width of the training images in ``epoch``: ``size``, but within the first ``recipe.small_images`` of
+    all epochs each of ``SMALL`` of it for equally long, in whole multiples of the network's ``stride``, at least two.
 
     Small images take less time, so that more are seen, and objects change in scale (Howard, "Training ImageNet in 3
     Hours for 25 Minutes", 2018, calls it progressive resizing).
     """
-    if epoch >= recipe.small_images * recipe.epochs:
+    small_epochs = recipe.small_images * recipe.epochs
+    if epoch >= small_epochs:
         return size
-    height, width = (min(side, max(1, round(SMALL * side / stride)) * stride) for side in size)
+    scale = SMALL[int(len(SMALL) * epoch / small_epochs)]
+    height, width = (min(side, max(2, round(scale * side / stride)) * stride) for side in size)
     return height, width
 
 

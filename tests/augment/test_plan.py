@@ -161,6 +161,18 @@ def test_a_small_training_set_gets_more_copies(samples, n_aug, least, copies):
     assert len(make_plan(samples, flips)) == 2 * samples  # there are no more flips
 
 
+@pytest.mark.parametrize(
+    ("kind", "transforms", "augmented"),
+    [(("combine", 2), {"combine": 15}, 3), (("combine", 0), {"none": 5}, 0),
+     (("flip", 2), {"none": 5, "flip_horizontal": 5, "flip_vertical": 5}, 2)],
+)  # fmt: skip
+def test_originals_are_augmented_like_their_copies_on_request(kind, transforms, augmented):
+    plan = make_plan(5, augmentation(*kind, originals="augment"))
+    assert plan.summary() == transforms
+    assert plan.augmented_per_image == augmented
+    assert np.array_equal(plan.source_rows, make_plan(5, augmentation(*kind)).source_rows)
+
+
 def test_originals_are_left_alone_and_flips_only_flip():
     plan = make_plan(3, augmentation("flip", 2))
     draws = drawn(plan, 0, 0)

@@ -211,10 +211,15 @@ def test_the_worst_pictures_are_the_ones_of_lowest_dice(made, copy, monkeypatch)
 
 def test_a_lower_threshold_finds_more(made, copy):
     line = evaluate("unet", params(evaluate__threshold=0.3))
-    assert ", at threshold 0.3 (the checkpoint's default is 0.5)" in line and "threshold" not in made.line
+    assert ", with threshold 0.3 (the checkpoint's default is 0.5)" in line and "threshold" not in made.line
     lower = read_json(copy / "metrics/scores/unet.json")
     for block in BLOCKS:
         assert lower[block]["recall"] > made.scores[block]["recall"]
+
+
+def test_a_line_says_when_the_score_is_not_what_the_checkpoint_s_users_get(made, copy):
+    lines = [evaluate("unet", params(evaluate__tta=tta)) for tta in ("flip", "none")]
+    assert ", with tta flip (the checkpoint's default is none)" in lines[0] and "tta" not in lines[1]
 
 
 def test_the_normalisation_is_the_checkpoint_s_own(made, copy):

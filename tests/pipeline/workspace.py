@@ -30,6 +30,7 @@ TINY = {
     "preprocess.normalize": "image",
     "augment.type": "combine",
     "augment.n_aug": 1,
+    "augment.originals": "keep",
     "augment.min_samples": 0,
     "train.epochs": 2,
     "train.batch_size": 15,

@@ -33,14 +33,21 @@ def test_the_warm_up_rises_in_proportion_and_leaves_the_rest_alone(schedule):
 
 
 @pytest.mark.parametrize(
-    ("size", "stride", "small"),
-    [((128, 128), 32, (96, 96)), ((64, 64), 32, (64, 64)), ((64, 64), 16, (48, 48)), ((256, 32), 32, (192, 32)),
-     ((16, 16), 32, (16, 16)), ((100, 100), 16, (80, 80))],
-)  # fmt: skip
-def test_the_first_epochs_have_small_images_in_multiples_of_the_stride(size, stride, small):
+    ("size", "stride", "half", "more"),
+    [
+        ((128, 128), 32, (64, 64), (96, 96)),
+        ((64, 64), 32, (64, 64), (64, 64)),
+        ((64, 64), 16, (32, 32), (48, 48)),
+        ((256, 32), 32, (128, 32), (192, 32)),
+        ((96, 96), 32, (64, 64), (64, 64)),
+        ((16, 16), 32, (16, 16), (16, 16)),
+        ((100, 100), 16, (48, 48), (80, 80)),
+    ],
+)
+def test_the_first_epochs_have_small_images_in_multiples_of_the_stride(size, stride, half, more):
     recipe = small_params(train__epochs=10, train__small_images=0.6).train
     sizes = [schedules.image_size(recipe, size, stride, epoch) for epoch in range(10)]
-    assert sizes == [small] * 6 + [size] * 4
+    assert sizes == [half] * 3 + [more] * 3 + [size] * 4
     whole = recipe.model_copy(update={"small_images": 0.0})
     assert schedules.image_size(whole, size, stride, 0) == size
 
