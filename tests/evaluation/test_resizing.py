@@ -68,7 +68,8 @@ def project(tmp_path, monkeypatch):
         save_checkpoint(tmp_path / "models/unet.safetensors", build("unet", width=1).state_dict(), metadata)
         monkeypatch.setattr(module, "Predictor", network)
         monkeypatch.setattr(module, "PICTURES", 3)
-        return evaluate("unet", small_params(preprocess__size=list(SIZE), preprocess__resize=resize))
+        params = small_params(preprocess__size=list(SIZE), preprocess__resize=resize, evaluate__tta="none")
+        return evaluate("unet", params)
 
     monkeypatch.chdir(tmp_path)
     return project
