@@ -5,7 +5,7 @@
 
 Trains on four fifths of the training and validation images together, with the engine of this project and the
 parameters of ``params.yaml``, changed by ``--set``, and scores the weights of the last epoch on the fifth held out, in
-the precision of the training, without and with flips. Recipes that are compared share folds, initial weights and order.
+fp32, without and with flips. Recipes that are compared share folds, initial weights and order.
 """
 
 import argparse
@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.common import Project, make_project, params_with, report, seconds
 from segkit.augment.plan import make_plan
@@ -26,14 +25,16 @@ from segkit.base.command import run_command
 from segkit.base.packed import Split, open_split
 from segkit.base.params import MODEL_NAMES
 from segkit.models import heads, network
+from segkit.models.checkpoint import Checkpoint
 from segkit.models.counts import count, dice_per_image
-from segkit.models.device import autocast, choose_device
-from segkit.training.batches import Batch, TrainingBatches, plain_batches
-from segkit.training.loop import Engine
+from segkit.models.device import choose_device
+from segkit.models.predictor import Predictor
+from segkit.training.batches import TrainingBatches
 from segkit.training.run import build_engine
 from segkit.training.schedules import image_size
 
 FOLDS, SEED = 5, 1234  # the seed of the folds, whatever params.seed is
+BATCH = 20  # of the scoring
 
 
 def fold(processed: Path, number: int) -> tuple[Split, Split]:
@@ -68,23 +69,18 @@ def run(name: str, number: int, project: Project, device: torch.device) -> dict[
             engine.train(batches.epoch(epoch), epoch=epoch, steps=len(batches), label=label)
 
     taken = seconds(work)
-    scored = plain_batches(held_out, normalizer, batch_size=recipe.batch_size, device=device)
-    dice = torch.cat([_dice(engine, batch) for batch in scored]).mean(0).tolist()
-    return {"model": name, "fold": number, "seconds": round(taken), "dice": dice[0], "dice_flips": dice[1]}
+    checkpoint = Checkpoint(engine.model, {"normalize": normalizer.as_metadata()})
+    plain, flips = (_dice(Predictor(checkpoint, device, tta=tta), held_out) for tta in (False, True))
+    return {"model": name, "fold": number, "seconds": round(taken), "dice": plain, "dice_flips": flips}
 
 
-@torch.inference_mode()
-def _dice(engine: Engine, batch: Batch) -> Tensor:
-    """Dice ``(N, 2)`` of each image, without and with flips."""
-    engine.model.eval()
-
-    def probabilities(images: Tensor) -> Tensor:
-        with autocast(engine.device, engine.precision):
-            return heads.probabilities(engine.model(images.contiguous(memory_format=torch.channels_last)))
-
-    plain = probabilities(batch.images)
-    flipped = (plain + probabilities(batch.images.flip(3)).flip(2)) / 2
-    return torch.stack([dice_per_image(count(each >= 0.5, batch.masks)) for each in (plain, flipped)], 1)
+def _dice(predictor: Predictor, split: Split) -> float:
+    """Mean Dice per image, as ``evaluate`` scores."""
+    counts = []
+    for start in range(0, len(split), BATCH):
+        images, masks = (torch.from_numpy(values[start : start + BATCH]) for values in (split.images, split.masks))
+        counts.append(count(heads.predict(predictor.probabilities(images).cpu(), 0.5), masks))
+    return dice_per_image(torch.cat(counts)).mean().item()
 
 
 def main() -> int:
