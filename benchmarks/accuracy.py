@@ -2,12 +2,13 @@
 
     python -m benchmarks.accuracy --raw data/raw/download [--size 128] [--width 16] [--epochs 50] [--seeds 0 1 2]
                                   [--recipes plain report defaults] [--models unet] [--device cpu] [--json FILE]
-                                  [--keep FOLDER]
+                                  [--set KEY=VALUE ...] [--keep FOLDER]
 
 ``plain`` is the report's recipe as tutorials write it: torch's initialisation, fp32, JPEGs decoded and augmented by
 torchvision at every read in the main process, AdamW with a constant rate, early stopping. ``report`` is the same
-recipe in this project, by parameters alone (``REPORT``). ``defaults`` are those of ``params.yaml``, with ``--epochs``.
-The first two train for at most 60 epochs. All are scored in fp32 by the same code on the same test images.
+recipe in this project, by parameters alone (``REPORT``). ``defaults`` are those of ``params.yaml``, with ``--epochs``
+and the changes of ``--set``. The first two train for at most 60 epochs. All are scored in fp32 by the same code on the
+same test images.
 
 Seconds are those of a whole training, also of one that was interrupted; for the last two with packing. With ``--json``
 each finished run is kept in the file at once, and the next call goes on with the rest. With ``--keep`` the checkpoints
@@ -35,6 +36,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.common import make_project, params_with, report
 from segkit.base.command import run_command
+from segkit.base.errors import InputError
 from segkit.base.files import read_json
 from segkit.base.params import MODEL_NAMES, Params
 from segkit.base.progress import bar
@@ -64,6 +66,8 @@ REPORT: dict[str, Any] = {
     "augment.combine.light": 0.2,
     "augment.combine.colour": 0,
     "augment.combine.gamma": 0,
+    "augment.combine.blur": 0,
+    "augment.combine.noise": 0,
     "train.loss.dice": 0,
     "train.lr": RATE,
     "train.schedule": "constant",
@@ -211,11 +215,21 @@ def _paths(folder: Path) -> Paths:
 def _params(recipe: str, seed: int, options: argparse.Namespace) -> Params:
     settings = {"seed": seed, "preprocess.size": options.size, "unet.width": options.width}
     settings |= {"train.epochs": options.epochs, "train.patience": options.epochs}
-    return params_with(settings if recipe == "defaults" else settings | REPORT)
+    return params_with(settings, options.set) if recipe == "defaults" else params_with(settings | REPORT)
 
 
 def _runs(options: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
     return ((recipe, name, seed) for seed in options.seeds for name in options.models for recipe in options.recipes)
+
+
+def _finished(path: Path | None, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs of an earlier call; raises InputError if they had other settings."""
+    if path is None or not path.exists():
+        return []
+    earlier = read_json(path)
+    if other := [key for key in settings if earlier.get(key) != settings[key]]:
+        raise InputError(f"{path} holds runs with another --{other[0]}; name another file, or remove it")
+    return earlier["runs"]
 
 
 def _table(results: list[dict[str, Any]]) -> str:
@@ -241,6 +255,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--width", type=int, default=16, help="of the U-Net")
     parser.add_argument("--epochs", type=int, default=50, help="of the defaults")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key, for the defaults")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipes", nargs="+", choices=("plain", "report", "defaults"), default=["plain", "defaults"])
     parser.add_argument("--models", nargs="+", choices=MODEL_NAMES, default=list(MODEL_NAMES))
@@ -250,14 +265,17 @@ def main() -> int:
     options = parser.parse_args()
 
     def work() -> None:
-        runs = read_json(options.json)["runs"] if options.json and options.json.exists() else []
+        for each in _runs(options):  # a fault in --set is found before hours of training
+            _params(each[0], each[2], options)
+        settings = {"size": options.size, "width": options.width, "epochs": options.epochs, "set": options.set}
+        runs = _finished(options.json, settings)
         done = {(r["recipe"], r["model"], r["seed"]) for r in runs}
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
         for each in _runs(options):
             if each not in done:
                 runs.append(run(*each, options))
-                report({"size": options.size, "runs": runs}, options.json)
+                report(settings | {"runs": runs}, options.json)
         print(_table(runs))
 
     return run_command("accuracy", work)

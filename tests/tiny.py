@@ -137,6 +137,10 @@ COMBINE = Combine(
     light_probability=0.5,
     colour=0.0,
     gamma=0.0,
+    blur=0.0,
+    blur_probability=0.1,
+    noise=0.0,
+    noise_probability=0.1,
 )
 
 

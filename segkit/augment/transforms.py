@@ -8,7 +8,8 @@ A transform is a function of ``numbers`` ``float64 (M, 4)``, uniform in 0 to 1, 
 - a ``Recolour``: a function of the images' values, and its parameters for each sample.
 
 Every transform has its own random stream, so adding or removing one does not change the others.
-They are applied in the order of the keys: flip, then rotation, and so on.
+They are applied in the order of the keys: flip, then rotation, and so on. A recolouring is applied only to samples
+whose values are not all zero.
 """
 
 from collections.abc import Callable
@@ -115,6 +116,58 @@ def gamma(numbers: np.ndarray, combine: Combine, aspect: float) -> Recolour:
 def to_power(images: Tensor, values: Tensor) -> Tensor:
     """Values, as fractions of 255, to the power of e to ``values``."""
     return images.clamp(0, 255).div_(255).pow_(values.exp().view(-1, 1, 1, 1)).mul_(255)
+
+
+def blur(numbers: np.ndarray, combine: Combine, aspect: float) -> Recolour:
+    """With ``combine.blur_probability``: a Gaussian blur of up to ``combine.blur`` of the longer side."""
+    amount = np.where(numbers[:, 0] < combine.blur_probability, combine.blur, 0)
+    return Recolour(soften, amount[:, None] * numbers[:, 1:2])
+
+
+def soften(images: Tensor, values: Tensor) -> Tensor:
+    """Gaussian blur with a standard deviation of ``values`` times the longer side; at an edge, the weights of the
+    pixels inside are scaled up."""
+    sides = images.shape[-2:]
+    sigma = (values * max(sides)).clamp(min=1e-3).view(-1, 1, 1, 1)
+    rows, columns = (_gaussian_weights(side, sigma) for side in sides)
+    return rows @ images.clamp(0, 255) @ columns.mT
+
+
+def _gaussian_weights(side: int, sigma: Tensor) -> Tensor:
+    """For each pixel of a blurred line the weights of all pixels, ``float32 (N, 1, side, side)``."""
+    places = torch.arange(side, device=sigma.device)
+    weights = torch.exp(-((places[:, None] - places) / sigma).square() / 2)
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def noise(numbers: np.ndarray, combine: Combine, aspect: float) -> Recolour:
+    """With ``combine.noise_probability``: Gaussian noise of up to ``combine.noise`` of 255, in each channel."""
+    amount = np.where(numbers[:, 0] < combine.noise_probability, combine.noise, 0) * numbers[:, 1]
+    return Recolour(add_noise, np.stack([amount, numbers[:, 2] * (amount > 0)], axis=1))
+
+
+def add_noise(images: Tensor, values: Tensor) -> Tensor:
+    """Noise with a standard deviation of 255·``values[:, 0]``; ``values[:, 1]``, 0 to 1, is its seed."""
+    pixels = torch.arange(images[0].numel(), device=images.device)
+    seeds = (values[:, 1:] * 2**24).long()
+    # The upper 23 bits, as the middles of equal parts of -1 to 1, which float32 holds exactly.
+    signed = ((_mixed(seeds * len(pixels) + pixels) >> 41) & (2**23 - 1)).float().add_(0.5).div_(2**22).sub_(1)
+    normal = 2**0.5 * torch.erfinv(signed)
+    return images.clamp(0, 255) + normal.view_as(images) * (255 * values[:, 0]).view(-1, 1, 1, 1)
+
+
+def _mixed(counter: Tensor) -> Tensor:
+    """64 random bits for each number, ``int64``, the same on every device: SplitMix64 with a counter as its state
+    (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014)."""
+    bits = counter * -0x61C8864680B583EB
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        bits = (bits ^ _shifted(bits, shift)) * factor
+    return bits ^ _shifted(bits, 31)
+
+
+def _shifted(bits: Tensor, places: int) -> Tensor:
+    """Logical right shift."""
+    return (bits >> places) & (2 ** (64 - places) - 1)
 
 
 def identity(rows: int) -> np.ndarray:

@@ -2,30 +2,42 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from segkit.augment.plan import Draws
-from segkit.augment.transforms import Recolour
+
+
+class Recoloured(NamedTuple):
+    """A recolouring of some samples of a batch: ``rows`` ``int64 (M,)``, ``values`` ``float32 (M, K)``."""
+
+    function: Callable[[Tensor, Tensor], Tensor]
+    rows: Tensor
+    values: Tensor
 
 
 @dataclass(frozen=True)
 class Warps:
-    """``Draws`` of a batch as tensors: ``maps`` ``float32 (N, 2, 3)``; ``recolours`` with ``float32 (N, K)`` values."""
+    """``Draws`` of a batch as tensors: ``maps`` ``float32 (N, 2, 3)``, and the recolourings that change something."""
 
     maps: Tensor
-    recolours: tuple[Recolour, ...]
+    recolours: tuple[Recoloured, ...]
 
     @classmethod
     def of(cls, draws: Draws) -> "Warps":
         """Drawn transforms on the CPU."""
-        return cls(draws.maps, draws.recolours).map(torch.from_numpy)
+        # Found here: a GPU would have to tell the host how many rows there are.
+        changed = ((each, np.flatnonzero(each.values.any(axis=1))) for each in draws.recolours)
+        recolours = (Recoloured(each.function, rows, each.values[rows]) for each, rows in changed if len(rows))
+        return cls(draws.maps, tuple(recolours)).map(torch.from_numpy)
 
     def map(self, function: Callable) -> "Warps":
         """The same with ``function`` applied to each tensor."""
-        recolours = (Recolour(recolour, function(values)) for recolour, values in self.recolours)
+        recolours = (Recoloured(each.function, function(each.rows), function(each.values)) for each in self.recolours)
         return Warps(function(self.maps), tuple(recolours))
 
     def to(self, device: torch.device) -> "Warps":
@@ -42,8 +54,11 @@ class Warps:
         options = {"padding_mode": "reflection", "align_corners": False}
         images = F.grid_sample(images, grid, mode="bilinear", **options)
         warped = F.grid_sample(masks.unsqueeze(1).float(), grid, mode="nearest", **options)
-        for recolour, values in self.recolours:
-            images = recolour(images, values)
+        for recolour, rows, values in self.recolours:
+            if len(rows) == len(images):  # without copies
+                images = recolour(images, values)
+            else:
+                images[rows] = recolour(images[rows], values)
         return images.clamp_(0, 255), warped.squeeze(1).to(torch.uint8)
 
     def _grid(self, height: int, width: int) -> Tensor:

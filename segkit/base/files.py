@@ -138,3 +138,33 @@ def digest(path: str | Path, algorithm: str = "sha256") -> str:
     """Hexadecimal digest of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def visible_files(
+    top: str | Path, refuse: Callable[[OSError], None], without: Iterable[str | Path] = ()
+) -> Iterator[tuple[str, list[str]]]:
+    """Each folder from ``top`` down with the sorted names of its files, without what is hidden; each folder once, also
+    where links lead back to it, and none of ``without``. ``refuse`` is called for a folder that cannot be read."""
+    known = {_identity(folder) for folder in (top, *without) if os.path.exists(folder)}
+    for folder, folders, names in os.walk(top, followlinks=True, onerror=refuse):
+        kept = []
+        for name in sorted(filter(_is_visible, folders)):
+            try:
+                identity = _identity(os.path.join(folder, name))
+            except OSError as error:
+                refuse(error)
+                continue
+            if identity not in known:
+                known.add(identity)
+                kept.append(name)
+        folders[:] = kept
+        yield folder, sorted(filter(_is_visible, names))
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"

@@ -138,7 +138,7 @@ class Preprocess(Section):
 class Combine(Section):
     """``augment.combine``: strength of each random transform, in the order in which they are applied; 0 turns one off.
 
-    Each is a function of its name in ``segkit.augment.transforms``; ``light_probability`` belongs to ``light``.
+    Each is a function of its name in ``segkit.augment.transforms``; ``NAME_probability`` belongs to ``NAME``.
     """
 
     flip: Probability
@@ -151,6 +151,10 @@ class Combine(Section):
     light_probability: Probability
     colour: Annotated[float, Field(ge=0, le=1)]
     gamma: Annotated[float, Field(ge=0, le=3)]
+    blur: Annotated[float, Field(ge=0, le=0.2)]
+    blur_probability: Probability
+    noise: Annotated[float, Field(ge=0, le=1)]
+    noise_probability: Probability
 
 
 class Augment(Section):

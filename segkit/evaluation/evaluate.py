@@ -28,7 +28,7 @@ from segkit.models import heads
 from segkit.models.checkpoint import Checkpoint, load_checkpoint
 from segkit.models.counts import count, dice_per_image, no_better_than
 from segkit.models.device import choose_device, make_deterministic
-from segkit.models.predictor import Predictor
+from segkit.models.predictor import Predictor, flips
 
 BATCH = 32
 PICTURES = 12
@@ -79,7 +79,7 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
 def _unlike_training(params: Params, metadata: dict[str, Any]) -> str:
     """What of ``evaluate`` is not what a user of the checkpoint gets by default."""
     used = {"threshold": f"{params.evaluate.threshold:g}", "tta": params.evaluate.tta}
-    kept = {"threshold": f"{metadata['threshold']:g}", "tta": metadata.get("tta", "none")}
+    kept = {"threshold": f"{metadata['threshold']:g}", "tta": "flip" if flips(metadata) else "none"}
     return "".join(
         f", with {key} {used[key]} (the checkpoint's default is {kept[key]})" for key in used if used[key] != kept[key]
     )

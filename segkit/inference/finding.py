@@ -10,6 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from segkit.base.errors import InputError, brief
+from segkit.base.files import visible_files
 from segkit.inference import marks
 from segkit.sources.patterns import ENDINGS
 
@@ -117,20 +118,5 @@ def _below(top: str, out: Path) -> Iterator[str]:
         where, why = brief(error.filename, 300), error.strerror
         raise InputError(f"{where} cannot be read: {why}; change its permissions, or name other folders")
 
-    known = {_identity(folder) for folder in (top, out) if os.path.exists(folder)}
-    for folder, folders, names in os.walk(top, followlinks=True, onerror=refuse):
-        kept = {_identity(os.path.join(folder, name)): name for name in sorted(folders, reverse=True) if _visible(name)}
-        folders[:] = sorted(name for identity, name in kept.items() if identity not in known)
-        known |= kept.keys()
-        for name in sorted(names):
-            if _visible(name) and os.path.splitext(name)[1].lower() in ENDINGS:
-                yield os.path.join(folder, name)
-
-
-def _identity(folder: str | Path) -> tuple[int, int]:
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
-
-
-def _visible(name: str) -> bool:
-    return name[0] != "." and name != "__MACOSX"
+    for folder, names in visible_files(top, refuse, without=[out]):
+        yield from (os.path.join(folder, name) for name in names if os.path.splitext(name)[1].lower() in ENDINGS)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from segkit.base.errors import InputError, brief, counted, few
-from segkit.base.files import write_json
+from segkit.base.files import visible_files, write_json
 from segkit.base.names import name_fault
 from segkit.base.params import Folder
 from segkit.base.progress import bar
@@ -215,26 +215,9 @@ def _walk(key: str, top: Path, inner: Path) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise InputError(f"data.folder.{key}: {brief(error.filename, 300)} cannot be read: {error.strerror}")
 
-    known = {_identity(top), _identity(inner)}
-    for folder, folders, names in os.walk(top, followlinks=True, onerror=refuse):
-        kept = []
-        for name in sorted(filter(_is_visible, folders)):
-            identity = _identity(os.path.join(folder, name))
-            if identity not in known:
-                known.add(identity)
-                kept.append(name)
-        folders[:] = kept
+    for folder, names in visible_files(top, refuse, without=[inner]):
         above = folder[len(str(top)) :].strip("/")
-        yield from (f"{above}/{name}".lstrip("/") for name in names if _is_visible(name))
-
-
-def _identity(folder: str | Path) -> tuple[int, int]:
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
-
-
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
+        yield from (f"{above}/{name}".lstrip("/") for name in names)
 
 
 def _is_image(path: Path, ending: str) -> bool:

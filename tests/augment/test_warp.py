@@ -1,5 +1,7 @@
 """The warp against turns and flips that torch does exactly."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 import torch
@@ -242,3 +244,85 @@ def test_gamma_is_torchvision_s(signed):
     found, _ = warp(images.clone(), masks, chosen("gamma", signed, gamma=0.7))
     theirs = 255 * TF.adjust_gamma(images / 255, float(np.exp(0.7 * signed)))
     torch.testing.assert_close(found, theirs, atol=1e-2, rtol=0)
+
+
+@few
+@given(st.floats(0.005, 0.1), st.sampled_from([(40, 60), (60, 40), (40, 40)]))
+def test_the_blur_is_torchvision_s_and_its_width_a_fraction_of_the_longer_side(amount, shape):
+    images, masks = sample(*shape)
+    found, unchanged = warp(images, masks, chosen("blur", -1, 1, blur=amount, blur_probability=1))
+    sigma = amount * max(shape)
+    margin = min(19, round(4 * sigma) + 1)  # at the edge theirs mirrors the image
+    theirs = TF.gaussian_blur(images, [2 * margin + 1] * 2, [sigma] * 2)
+    inside = ..., slice(margin, -margin), slice(margin, -margin)
+    torch.testing.assert_close(found[inside], theirs[inside], atol=0.5 if margin == 19 else 0.05, rtol=0)
+    assert torch.equal(unchanged, masks)
+
+
+def test_the_blur_keeps_an_even_image_up_to_the_edge():
+    images = torch.full((1, 3, 12, 16), 200.0)
+    found = transforms.soften(images, torch.tensor([[0.1]]))
+    torch.testing.assert_close(found, images)
+
+
+def noise_of(*seeds: float, amount: float = 0.1, side: int = 64) -> torch.Tensor:
+    values = torch.tensor([[amount, seed] for seed in seeds])
+    return transforms.add_noise(torch.zeros(len(seeds), 3, side, side), values)
+
+
+def test_noise_is_normal_and_independent_between_pixels_channels_and_samples():
+    noise = noise_of(*np.linspace(0, 1, 40).tolist()) / 25.5
+    ordered = noise.flatten().sort().values
+    for share in (0.001, 0.025, 0.16, 0.5, 0.84, 0.975, 0.999):
+        assert ordered[round(share * len(ordered))] == pytest.approx(NormalDist().inv_cdf(share), abs=0.03)
+    channels = np.corrcoef(noise.flatten(0, 1).flatten(1).numpy())
+    assert np.abs(channels - np.eye(120)).max() < 5 / 64  # five standard deviations
+    for apart in ((..., slice(1, None), slice(None)), (..., slice(None), slice(1, None))):
+        moved = noise[apart]
+        kept = noise[..., : moved.shape[-2], : moved.shape[-1]]
+        assert abs((moved * kept).mean()) < 0.01
+
+
+def test_noise_is_a_function_of_its_seed_and_grows_with_its_amount():
+    one, again, other = noise_of(0.25, 0.25, 0.75)
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    torch.testing.assert_close(noise_of(0.25, amount=0.2)[0], 2 * one)
+
+
+def test_random_bits_are_those_of_splitmix64():
+    counter = np.array([0, 1, 2**31, 2**45 + 7])
+    with np.errstate(over="ignore"):
+        bits = counter.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        expected = bits ^ (bits >> np.uint64(31))
+    found = transforms._mixed(torch.from_numpy(counter)).numpy().view(np.uint64)
+    assert np.array_equal(found, expected)
+    assert found[1] == 0xE220A8397B1DCDAF  # first output of the published generator with seed 0
+
+
+@pytest.mark.parametrize("name", ["blur", "noise", "light"])
+def test_a_recolouring_with_a_probability_changes_that_share_of_the_samples(name):
+    combine = COMBINE.model_copy(update={name: 0.1, f"{name}_probability": 0.3})
+    effect = getattr(transforms, name)(np.random.default_rng(0).random((2000, 4)), combine, 1.0)
+    assert effect.values.any(axis=1).mean() == pytest.approx(0.3, abs=0.03)
+    amounts = effect.values[effect.values.any(axis=1)]
+    assert np.abs(amounts[:, 0]).max() == pytest.approx(0.1, rel=0.02)
+    assert np.abs(amounts[:, 0]).mean() == pytest.approx(0.05, rel=0.1)
+    if name == "noise":
+        assert len(np.unique(amounts[:, 1])) == len(amounts)
+        assert abs(np.corrcoef(amounts.T)[0, 1]) < 0.15
+
+
+@pytest.mark.parametrize("changed", [[], [1], [0, 2], [0, 1, 2]])
+def test_a_recolouring_leaves_the_other_samples_of_a_batch_alone(changed):
+    images, masks = sample(count=3)
+    values = np.zeros((3, 1), np.float32)
+    values[changed] = np.array([[0.05], [0.1], [0.15]], np.float32)[changed]
+    maps = np.tile(np.float32(np.eye(3)[:2]), (3, 1, 1))
+    found, _ = warp(images, masks, Draws(maps, (Recolour(transforms.soften, values),)))
+    expected = images.clone()
+    for row in changed:
+        expected[row : row + 1] = transforms.soften(images[row : row + 1], torch.from_numpy(values[row : row + 1]))
+    torch.testing.assert_close(found, expected, atol=1e-2, rtol=0)
