@@ -5,7 +5,8 @@
 
 Trains on four fifths of the training and validation images together, with the engine of this project and the
 parameters of ``params.yaml``, changed by ``--set``, and scores the weights of the last epoch on the fifth held out, in
-fp32, without and with flips. Recipes that are compared share folds, initial weights and order.
+fp32: without flips, with flips, and with flips on blurred and on noisy images, as in ``benchmarks.robustness`` but at
+the size of the network. Recipes that are compared share folds, initial weights and order.
 """
 
 import argparse
@@ -18,8 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from benchmarks.common import Project, make_project, params_with, report, seconds
+from benchmarks.robustness import Damage, blurred, draws, noisy
 from segkit.augment.plan import make_plan
 from segkit.base.command import run_command
 from segkit.base.packed import Split, open_split
@@ -70,8 +73,21 @@ def run(name: str, number: int, project: Project, device: torch.device) -> dict[
 
     taken = seconds(work)
     checkpoint = Checkpoint(engine.model, {"normalize": normalizer.as_metadata()})
-    plain, flips = (_dice(Predictor(checkpoint, device, tta=tta), held_out) for tta in (False, True))
-    return {"model": name, "fold": number, "seconds": round(taken), "dice": plain, "dice_flips": flips}
+    plain, flips = (Predictor(checkpoint, device, tta=tta) for tta in (False, True))
+    scores = {
+        "dice": _dice(plain, held_out),
+        "dice_flips": _dice(flips, held_out),
+        "dice_blurred": _dice(flips, _damaged(held_out, blurred)),
+        "dice_noisy": _dice(flips, _damaged(held_out, noisy)),
+    }
+    return {"model": name, "fold": number, "seconds": round(taken), **scores}
+
+
+def _damaged(split: Split, damage: Damage) -> Split:
+    """The images after ``damage``, which moves nothing, with their masks."""
+    rows = enumerate(zip(split.images, split.masks, strict=True))
+    images = [damage(Image.fromarray(each), mask, draws(SEED, row), mask.shape)[0] for row, (each, mask) in rows]
+    return Split(np.stack([np.asarray(image) for image in images]), split.masks)
 
 
 def _dice(predictor: Predictor, split: Split) -> float:
@@ -107,7 +123,7 @@ def main() -> int:
                 runs += [run(name, each, project, device) for each in options.folds]
         report({"set": options.set, "runs": runs}, options.json)
         for name in options.models:
-            for key in ("dice", "dice_flips"):
+            for key in [key for key in runs[0] if key.startswith("dice")]:
                 print(f"{name} {key}: {statistics.mean(r[key] for r in runs if r['model'] == name):.4f}")
 
     return run_command("folds", work)
