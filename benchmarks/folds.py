@@ -5,8 +5,8 @@
 
 Trains on four fifths of the training and validation images together, with the engine of this project and the
 parameters of ``params.yaml``, changed by ``--set``, and scores the weights of the last epoch on the fifth held out, in
-fp32: without flips, with flips, and with flips on blurred and on noisy images, as in ``benchmarks.robustness`` but at
-the size of the network. Recipes that are compared share folds, initial weights and order.
+fp32: without flips, with flips, and with flips on blurred and on noisy images, damaged as in ``benchmarks.robustness``
+but after resizing. Recipes that are compared share folds, initial weights and order.
 """
 
 import argparse
@@ -77,17 +77,19 @@ def run(name: str, number: int, project: Project, device: torch.device) -> dict[
     scores = {
         "dice": _dice(plain, held_out),
         "dice_flips": _dice(flips, held_out),
-        "dice_blurred": _dice(flips, _damaged(held_out, blurred)),
-        "dice_noisy": _dice(flips, _damaged(held_out, noisy)),
+        "dice_blurred": _dice(flips, damaged_split(held_out, blurred)),
+        "dice_noisy": _dice(flips, damaged_split(held_out, noisy)),
     }
     return {"model": name, "fold": number, "seconds": round(taken), **scores}
 
 
-def _damaged(split: Split, damage: Damage) -> Split:
+def damaged_split(split: Split, damage: Damage) -> Split:
     """The images after ``damage``, which moves nothing, with their masks."""
-    rows = enumerate(zip(split.images, split.masks, strict=True))
-    images = [damage(Image.fromarray(each), mask, draws(SEED, row), mask.shape)[0] for row, (each, mask) in rows]
-    return Split(np.stack([np.asarray(image) for image in images]), split.masks)
+    images = []
+    for row, (image, mask) in enumerate(zip(split.images, split.masks, strict=True)):
+        damaged, _ = damage(Image.fromarray(image), mask, draws(SEED, row), mask.shape)
+        images.append(np.asarray(damaged))
+    return Split(np.stack(images), split.masks)
 
 
 def _dice(predictor: Predictor, split: Split) -> float:
@@ -120,10 +122,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             project = make_project(options.raw, Path(folder), params)
             for name in options.models:
-                runs += [run(name, each, project, device) for each in options.folds]
-        report({"set": options.set, "runs": runs}, options.json)
+                for number in options.folds:
+                    runs.append(run(name, number, project, device))
+                    report(settings | {"device": str(device), "set": options.set, "runs": runs}, options.json)
         for name in options.models:
-            for key in [key for key in runs[0] if key.startswith("dice")]:
+            for key in ("dice", "dice_flips", "dice_blurred", "dice_noisy"):
                 print(f"{name} {key}: {statistics.mean(r[key] for r in runs if r['model'] == name):.4f}")
 
     return run_command("folds", work)

@@ -5,8 +5,8 @@
 Each recipe of ``RECIPES`` trains on 216 of the 300 training and validation images, in 3 of 5 folds, and is scored on
 the 60 images held out; the test set is not read. A training step, from augmentation to optimizer, is one CUDA graph,
 and several networks train at once on streams of their own. Most of what is tried here is not in segkit, because it
-failed. Prints one JSON object a recipe: the Dice of the last weights,
-without and with flips. Steps and seeds are those of the page.
+failed. Prints one JSON object a recipe: the Dice of the last weights, without and with flips. Steps and seeds are those
+of the page.
 """
 
 import argparse

@@ -14,8 +14,7 @@ real foreground, so they count neither way. A row of the geometric kind thus say
 not how much is found elsewhere.
 
 Noise is drawn on the grid on which the network sees the picture, since averaging while resizing removes finer noise;
-networks of one
-input size get the same. Draws depend on ``--seed`` and on the picture's place in the list alone.
+networks of one input size get the same. Draws depend on ``--seed`` and on the picture's place in the list alone.
 
 Printed is a table in Markdown. The last column is the difference of the last two checkpoints, with half the width of
 its 95 % interval over the pictures.
