@@ -13,6 +13,7 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
+from queue import Queue
 
 import pytest
 from packaging.requirements import Requirement
@@ -194,16 +195,15 @@ class TestSetup:
         assert not Path(".venv").is_symlink()
         assert (shared / "bin/python").exists()
 
-    def test_another_set_up_is_waited_for(self, tree: Tree, capsys: pytest.CaptureFixture[str]):
+    def test_another_set_up_is_waited_for(self, tree: Tree):
         tree.set_up()
-        capsys.readouterr()
-        said = ""
-        with open("requirements.lock") as file, ThreadPoolExecutor() as pool:
+        said: Queue[str] = Queue()  # capsys may lose what another thread prints while it is read
+        tree.patch.setattr(environment, "print", lambda text, **_: said.put(text), raising=False)
+        with ThreadPoolExecutor() as pool, open("requirements.lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             second = pool.submit(tree.set_up)
-            while not said and not second.done():
-                said = capsys.readouterr().out
-            assert said == "Waiting for another set-up of this folder\n"
+            assert said.get(timeout=60) == "Waiting for another set-up of this folder"
+            assert not second.done()
             fcntl.flock(file, fcntl.LOCK_UN)
             assert second.result(timeout=60) == []
 
