@@ -74,7 +74,7 @@ def make_venv() -> None:
 def lock(*arguments: str) -> None:
     """Resolve with uv, for every platform and Python at once."""
     options = "--no-config --universal --python-version 3.11 --no-annotate --no-header --quiet"
-    options += " --extra pipeline --extra export --extra test --no-emit-index-url --no-emit-find-links"
+    options += " --extra pipeline --extra report --extra export --extra test --no-emit-index-url --no-emit-find-links"
     options += " --fork-strategy fewest"  # one numpy for all Pythons, so that results do not depend on the Python
     with tempfile.TemporaryDirectory() as tools:
         venv.create(tools, symlinks=True, with_pip=True)

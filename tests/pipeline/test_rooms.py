@@ -18,6 +18,7 @@ EVALUATIONS = {f"evaluate@{name}" for name in MODEL_NAMES}
 STALE = {
     "segkit/base": set(),
     "segkit/cli.py": set(),
+    "segkit/commands": set(),
     "segkit/demo": set(),
     "segkit/reporting": set(),
     "segkit/inference": set(),

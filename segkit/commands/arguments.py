@@ -1,0 +1,62 @@
+"""Types of command-line arguments; each raises ArgumentTypeError that says what is wrong."""
+
+import argparse
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+
+def file(text: str) -> Path:
+    path = Path(text)
+    if not path.name or path.is_dir():
+        raise argparse.ArgumentTypeError(f"not a file to write: {text!r}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r} to write {path.name!r} to")
+    return path
+
+
+def json_file(text: str) -> Path:
+    """Of no other kind, so that no checkpoint is replaced."""
+    path = file(text)
+    if path.suffix.lower() != ".json":
+        raise argparse.ArgumentTypeError(f"not the name of a JSON file, NAME.json: {text!r}")
+    return path
+
+
+def positive(kind: type) -> Callable[[str], int | float]:
+    def number(text: str) -> int | float:
+        with suppress(ValueError):
+            if 0 < (value := kind(text)) < 1e6:
+                return value
+        raise argparse.ArgumentTypeError(f"not a positive {kind.__name__}: {text!r}")
+
+    return number
+
+
+def port(text: str) -> int:
+    with suppress(ValueError):
+        if 0 < (port := int(text)) < 65536:
+            return port
+    raise argparse.ArgumentTypeError(f"not a port from 1 to 65535: {text!r}")
+
+
+def share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (value := float(text)) <= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"not a number above 0 and at most 1: {text!r}")
+
+
+def device(text: str) -> str:
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        return text
+    raise argparse.ArgumentTypeError(f"not auto, cpu, cuda, cuda:1 or mps: {text!r}")
+
+
+def size(text: str) -> tuple[int, int]:
+    with suppress(ValueError):
+        sides = [int(side) for side in text.split("x")]
+        if len(sides) in (1, 2) and all(16 <= side <= 8192 for side in sides):
+            return sides[0], sides[-1]
+    raise argparse.ArgumentTypeError(f"not a size from 16 to 8192: {text!r}")
