@@ -4,7 +4,7 @@ from pathlib import Path
 
 from segkit.base.stage import run_stage
 
-KEYS = ("seed", "data")
+KEYS = ("seed", "data.source", "data.synthetic", "data.oxford_pet", "data.folder")
 
 
 def work(params):

@@ -6,6 +6,7 @@ from segkit.base.stage import run_stage
 
 KEYS = (
     "data.source",
+    "data.exclude",
     "preprocess.size",
     "preprocess.resize",
     "preprocess.border",
@@ -28,7 +29,8 @@ def work(params):
 
     raw, target = Path("data/raw/download"), Path("data/processed")
     data = params.data
-    summary = preprocess(raw, target, params.preprocess, params.runtime.workers, data.folder, data.source)
+    options, workers = params.preprocess, params.runtime.workers
+    summary = preprocess(raw, target, options, workers, data.folder, data.source, Path(data.exclude))
     for remark in remarks(summary):
         print(f"preprocess: {remark}", flush=True)
     return describe(summary)

@@ -98,12 +98,13 @@ class Folder(Section):
 
 
 class Data(Section):
-    """``data``: the source of the images."""
+    """``data``: the source of the images, and the list of samples to leave out."""
 
     source: Literal["synthetic", "oxford_pet", "folder"]
     synthetic: Synthetic
     oxford_pet: OxfordPet
     folder: Folder
+    exclude: Text
 
     @field_validator("oxford_pet")
     @classmethod

@@ -16,12 +16,21 @@ def file(text: str) -> Path:
     return path
 
 
-def json_file(text: str) -> Path:
-    """Of no other kind, so that no checkpoint is replaced."""
-    path = file(text)
-    if path.suffix.lower() != ".json":
-        raise argparse.ArgumentTypeError(f"not the name of a JSON file, NAME.json: {text!r}")
+def file_of(kind: str, made: str = "") -> Callable[[str], Path]:
+    """A file to write with the extension ``kind`` and no other, so that no checkpoint is replaced; ``made``: a folder
+    that need not exist yet."""
+
+    def path(text: str) -> Path:
+        if Path(text).suffix.lower() != f".{kind}":
+            raise argparse.ArgumentTypeError(f"not the name of a {kind.upper()} file, NAME.{kind}: {text!r}")
+        return Path(text) if Path(text).parent == Path(made) else file(text)
+
     return path
+
+
+json_file = file_of("json")
+html_file = file_of("html", made="reports")
+csv_file = file_of("csv")
 
 
 def positive(kind: type) -> Callable[[str], int | float]:
@@ -30,6 +39,16 @@ def positive(kind: type) -> Callable[[str], int | float]:
             if 0 < (value := kind(text)) < 1e6:
                 return value
         raise argparse.ArgumentTypeError(f"not a positive {kind.__name__}: {text!r}")
+
+    return number
+
+
+def at_least(lowest: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        with suppress(ValueError):
+            if lowest <= (value := int(text)) < 1e6:
+                return value
+        raise argparse.ArgumentTypeError(f"not a number from {lowest} on: {text!r}")
 
     return number
 

@@ -25,10 +25,11 @@ def run(options: argparse.Namespace) -> None:
         raise InputError("--images and --masks belong together; give both, or none for the source in params.yaml")
     configuration = params.load()
     folders = {key: str(Path(path).absolute()) for key in ("images", "masks") if (path := getattr(options, key))}
+    exclude = None if folders else Path(configuration.data.exclude)
     if folders:
         folder = configuration.data.folder.model_copy(update=folders)
         data = configuration.data.model_copy(update={"source": "folder", "folder": folder})
         configuration = configuration.model_copy(update={"data": data})
     from segkit.reporting.validate import validate
 
-    validate(configuration, options.sheet or Path("runs/contact_sheet.png"), options.json)
+    validate(configuration, options.sheet or Path("runs/contact_sheet.png"), options.json, exclude)

@@ -212,7 +212,9 @@ def describe(summary: dict[str, Any]) -> str:
 def remarks(summary: dict[str, Any]) -> list[str]:
     """What was found, one line each."""
     best = [f"best possible Dice at {_size(summary)}: {text}" for text in [best_dice(summary)] if text]
-    return [*summary["notes"], *best, *suspicions(summary)]
+    excluded = summary.get("excluded")
+    left_out = [f"data.exclude leaves out {counted(len(excluded), 'sample')}: {few(excluded)}"] if excluded else []
+    return [*summary["notes"], *best, *left_out, *suspicions(summary)]
 
 
 def best_dice(summary: dict[str, Any]) -> str:

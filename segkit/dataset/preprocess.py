@@ -18,6 +18,7 @@ from segkit.base.packed import ORIGINAL_MASKS, SAMPLE_COLUMNS, summary_digest
 from segkit.base.params import Folder, Preprocess
 from segkit.base.workspace import cores
 from segkit.dataset.catalog import SPLITS, read_catalog
+from segkit.dataset.excluded import without_excluded
 from segkit.dataset.findings import Findings
 from segkit.dataset.packing import Packed, pack
 from segkit.dataset.survey import survey
@@ -30,20 +31,24 @@ def preprocess(
     workers: int = 0,
     folder: Folder | None = None,
     source: str | None = None,
+    exclude: Path | None = None,
 ) -> dict[str, Any]:
     """Pack all samples of ``raw`` into ``target`` and return the summary that it wrote there.
 
     ``folder``: how to read a user's own files, for a ``raw`` that holds them. ``source``: where ``raw`` is from, which
-    the summary records. Raises InputError if the user's masks are ambiguous, and InputError that lists every sample
+    the summary records. ``exclude``: a list of samples that are left out (``segkit.dataset.excluded``).
+
+    Raises InputError if the list is faulty or the user's masks are ambiguous, and InputError that lists every sample
     that cannot be used, with its reason, if ``options.on_bad``, ``on_empty`` or ``on_duplicate`` is ``fail``; with
     ``skip`` they are left out and listed in the summary.
     """
     workers = workers or cores()
     look = survey(read_catalog(raw, options.valid_every), options, folder, workers)
+    samples, excluded = without_excluded(look.samples, exclude)
     findings = Findings(options)
     with atomic_folder(target) as place, ExitStack() as stack:
         files = {split: stack.enter_context(_Rows(place / split, options.size)) for split in SPLITS}
-        for result in pack(look.samples, look.reading, options, workers):
+        for result in pack(samples, look.reading, options, workers):
             findings.add(result)
             files[result.sample.split].add(result)
         findings.refuse()
@@ -53,7 +58,7 @@ def preprocess(
         names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
         with ThreadPoolExecutor(workers) as pool:
             digests = dict(zip(names, pool.map(lambda name: digest(place / name), names), strict=True))
-        summary = {"source": source} | findings.summary() | look.summary() | {"files": digests}
+        summary = {"source": source} | findings.summary() | look.summary() | {"excluded": excluded, "files": digests}
         write_json(place / "summary.json", summary | {"sha256": summary_digest(summary)})
     return summary
 

@@ -16,6 +16,7 @@ from segkit.base.errors import InputError, counted, few
 from segkit.base.params import MODEL_NAMES, Params
 from segkit.base.workspace import cores
 from segkit.dataset.catalog import SPLITS, Sample, read_catalog
+from segkit.dataset.excluded import without_excluded
 from segkit.dataset.findings import LARGER, Findings, best_dice, suspicions
 from segkit.dataset.packing import Packed, pack
 from segkit.dataset.pictures import TRIMAPS
@@ -30,26 +31,31 @@ SHARES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)  # ends of the histogram's bin
 BAR = 30  # characters
 
 
-def validate(params: Params, sheet: Path, json_file: Path | None = None) -> None:
+def validate(params: Params, sheet: Path, json_file: Path | None = None, exclude: Path | None = None) -> None:
     """Print what the configured source holds, draw a contact sheet and, if asked, write everything as JSON.
 
-    Raises InputError, after printing what was found until then, if ``download`` or ``preprocess`` would.
+    ``exclude``: a list of samples that are left out. Raises InputError, after printing what was found until then, if
+    ``download`` or ``preprocess`` would.
     """
     report: dict[str, Any] = {"source": params.data.source}
     if params.data.source == "folder":
         refuse_beside_images(params.data.folder, [sheet, *filter(None, [json_file])])
     with reported(report, json_file):
-        _validate(params, sheet, report)
+        _validate(params, sheet, report, exclude)
 
 
-def _validate(params: Params, sheet: Path, report: dict[str, Any]) -> None:
+def _validate(params: Params, sheet: Path, report: dict[str, Any], exclude: Path | None) -> None:
     workers = params.runtime.workers or cores()
     samples = _samples(params, report)
     look = survey(samples, params.preprocess, params.data.folder, workers)
     report |= look.summary()
     show_values(look.notes or [TRIMAPS])
+    samples, excluded = without_excluded(look.samples, exclude)
+    report["excluded"] = excluded
+    if excluded:
+        show("left out", f"{counted(len(excluded), 'sample')} by data.exclude: {few(excluded)}")
     findings = Findings(params.preprocess)
-    for result in pack(look.samples, look.reading, params.preprocess, workers):
+    for result in pack(samples, look.reading, params.preprocess, workers):
         findings.add(result)
         result.release()
     results = [result for kept in findings.kept.values() for result in kept]

@@ -18,6 +18,8 @@ DECLARED = declared(ROOT)
 PARAMS = read_yaml(ROOT / "params.yaml")
 MODEL_STAGES = [f"train_{name}" for name in MODEL_NAMES] + [f"evaluate@{name}" for name in MODEL_NAMES]
 
+USERS = {"download": {"${data.folder.images}", "${data.folder.masks}"}, "preprocess": {"${data.exclude}"}}
+
 each_stage = pytest.mark.parametrize("stage", DECLARED.values(), ids=DECLARED)
 
 
@@ -98,6 +100,7 @@ def test_a_change_of_any_other_parameter_reruns_a_stage(key: str):
     [
         ("data.source", ["download", "preprocess"]),
         ("data.folder.foreground", ["download", "preprocess"]),
+        ("data.exclude", ["preprocess"]),
         ("preprocess.size", ["preprocess"]),
         ("preprocess.normalize", ["train_resnet34_unet", "train_unet"]),
         ("preprocess.valid_every", ["preprocess"]),
@@ -116,7 +119,7 @@ def test_a_change_reaches_no_more_stages_than_it_must(key: str, expected: list[s
 @each_stage
 def test_data_deps_are_outs_of_other_stages_or_folders_of_the_user(stage: Stage):
     outs = frozenset(path for other in DECLARED.values() if other != stage for path in other.outs)
-    users = {"${data.folder.images}", "${data.folder.masks}"} if stage.name == "download" else set()
+    users = USERS.get(stage.name, set())
     assert users <= stage.deps
     data = {path.replace("/", ".") for path in stage.deps - stage.code - users}
     assert all(covers(frozenset(path.replace("/", ".") for path in outs), path) for path in data)
@@ -134,7 +137,7 @@ def test_the_user_s_folders_are_in_git_and_their_files_are_not():
     listed = subprocess.run(["git", "ls-files", "data/own"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("not a git repository")
-    assert listed.stdout.split() == ["data/own/images/.gitkeep", "data/own/masks/.gitkeep"]
+    assert listed.stdout.split() == ["data/own/exclude.csv", "data/own/images/.gitkeep", "data/own/masks/.gitkeep"]
     names = ["data/own/images/a.png", "data/own/masks/more/a.png"]
     ignored = subprocess.run(["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True)
     assert ignored.stdout.split() == names

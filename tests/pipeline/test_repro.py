@@ -33,6 +33,7 @@ def test_repro_leaves_no_file_that_git_does_not_know(reproduced: Workspace):
     known = reproduced.git("ls-files").splitlines()
     assert [path for path in known if path.startswith(("runs/", ".segkit/", "data/", "models/"))] == [
         "data/.gitignore",
+        "data/own/exclude.csv",
         "data/own/images/.gitkeep",
         "data/own/masks/.gitkeep",
         "models/.gitignore",

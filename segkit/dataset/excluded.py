@@ -1,0 +1,83 @@
+"""Samples that ``data.exclude`` leaves out of the training and validation sets.
+
+The file is a CSV list with the columns ``name`` and ``verdict``, and any others, as ``segkit audit`` writes it.
+``keep`` changes nothing; ``drop``, and ``fix`` for a mask that has yet to be corrected, leave the sample out.
+"""
+
+import csv
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from segkit.base.errors import InputError, brief, few
+from segkit.dataset.catalog import Sample
+
+VERDICTS = ("keep", "fix", "drop")
+LARGEST = 2**26  # bytes, a million lines
+
+
+def read_verdicts(path: Path) -> dict[str, str]:
+    """The verdict of each name in the list.
+
+    Raises InputError for a file that cannot be read, for a line without a name or with another verdict, and for a name
+    that is listed twice.
+    """
+    try:
+        if not path.is_file():
+            raise OSError(0, "there is no such file")
+        if path.stat().st_size > LARGEST:
+            raise OSError(0, f"it is larger than {LARGEST:,} bytes")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise InputError(
+            f"data.exclude: {brief(path, 300)} cannot be read: {reason}; a list begins with the line 'name,verdict'"
+        ) from None
+    return _verdicts(path, lines)
+
+
+def _verdicts(path: Path, lines: Sequence[str]) -> dict[str, str]:
+    try:
+        table = csv.DictReader(lines, delimiter=";" if lines and ";" in lines[0] else ",", strict=True)
+        if not {"name", "verdict"} <= set(table.fieldnames or ()):
+            raise InputError(f"data.exclude: {path}: the first line must name the columns name and verdict")
+        verdicts: dict[str, str] = {}
+        for row in table:
+            name, verdict = row["name"] or "", (row["verdict"] or "").strip().lower()
+            where = f"data.exclude: {path}, line {table.line_num}"
+            if verdict not in VERDICTS:
+                near = difflib.get_close_matches(verdict, VERDICTS, 1)
+                meant = f" (did you mean {near[0]}?)" if near else ""
+                raise InputError(f"{where}: the verdict must be keep, fix or drop, not {brief(repr(verdict))}{meant}")
+            if not name or name in verdicts:
+                fault = f"{brief(name)} is listed twice" if name else "the name is missing"
+                raise InputError(f"{where}: {fault}; each sample needs one line")
+            verdicts[name] = verdict
+    except csv.Error as error:
+        raise InputError(f"data.exclude: {path}, line {table.line_num + 1}: {error}; fix the quotes there") from None
+    return verdicts
+
+
+def without_excluded(samples: Sequence[Sample], path: Path | None) -> tuple[list[Sample], list[str]]:
+    """The samples that stay, and the names of those that the list leaves out; without a path all stay.
+
+    Raises InputError for a faulty list, for names that are not among the samples, and for a sample of the test set.
+    """
+    if path is None:
+        return list(samples), []
+    verdicts, known = read_verdicts(path), {sample.name: sample for sample in samples}
+    if unknown := [name for name in verdicts if name not in known]:
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(
+            f"data.exclude: {path} lists {few(unknown)}{meant}, which this data set does not have; correct these "
+            "lines, or set data.exclude to the list that belongs to it"
+        )
+    left_out = [name for name, verdict in verdicts.items() if verdict != "keep"]
+    if tested := [name for name in left_out if known[name].split == "test"]:
+        raise InputError(
+            f"data.exclude: {path} would leave out {few(tested)} of the test set, and scores would no longer be "
+            "comparable; set the verdict to keep, and correct the mask if it is wrong"
+        )
+    gone = set(left_out)
+    return [sample for sample in samples if sample.name not in gone], sorted(left_out)

@@ -1,0 +1,69 @@
+"""The score of the audit."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss
+
+from segkit.reporting.audit.contradiction import LOWEST, contradiction
+
+SIDE = 48
+
+
+def disc(radius: float, softness: float, side: int = SIDE) -> np.ndarray:
+    """Probabilities of a disc in the middle, less sure near its edge."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    return 1 / (1 + np.exp((np.hypot(x, y) - radius) / softness))
+
+
+def score(probabilities: np.ndarray, mask: np.ndarray) -> float:
+    return contradiction(torch.from_numpy(probabilities.astype(np.float32)), mask.astype(np.uint8)).score
+
+
+@given(st.integers(0, 2**32), st.floats(2, 6))
+def test_a_mask_drawn_from_the_probabilities_scores_about_one(seed, softness):
+    p = disc(14, softness, 160)
+    assert score(p, np.random.default_rng(seed).random(p.shape) < p) == pytest.approx(1, abs=0.35)
+
+
+def test_the_score_is_cross_entropy_over_entropy():
+    p = disc(14, 2).clip(LOWEST, 1 - LOWEST).astype(np.float32)
+    mask = disc(10, 1) > 0.5
+    entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p)).mean()
+    assert score(p, mask) == pytest.approx(log_loss(mask.ravel(), p.ravel().astype(float)) / entropy, rel=1e-3)
+
+
+def test_an_unsure_network_contradicts_less():
+    mask = np.roll(disc(14, 1) > 0.5, 12, axis=1)
+    assert score(disc(14, 1), mask) > 2 * score(disc(14, 8), mask)
+
+
+def test_every_kind_of_fault_scores_more_than_a_right_mask():
+    p, right = disc(14, 1.5), disc(14, 1) > 0.5
+    half = right & (np.arange(SIDE) < SIDE / 2)
+    faults = (~right, np.zeros_like(right), half, np.roll(right, 10, 0), disc(20, 1) > 0.5, disc(9, 1) > 0.5)
+    assert min(score(p, fault) for fault in faults) > 3 * score(p, right)
+
+
+def test_ignored_pixels_do_not_count():
+    p, mask = disc(14, 2), (disc(14, 1) > 0.5).astype(np.uint8)
+    half = mask.copy()
+    half[:, SIDE // 2 :] = 255
+    assert score(p, half) == pytest.approx(score(p[:, : SIDE // 2], mask[:, : SIDE // 2]), rel=1e-6)
+    assert score(p, np.full_like(mask, 255)) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "reading"),
+    [
+        (lambda mask: mask, "small differences"),
+        (lambda mask: np.zeros_like(mask), "the mask lacks"),
+        (lambda mask: ~mask, "the mask lacks"),
+        (lambda mask: disc(22, 1) > 0.5, "of the mask is background"),
+    ],
+)
+def test_the_reading_says_how_the_mask_differs(fault, reading):
+    mask = fault(disc(14, 1) > 0.5)
+    assert reading in contradiction(torch.from_numpy(disc(14, 0.5).astype(np.float32)), mask.astype(np.uint8)).reading
