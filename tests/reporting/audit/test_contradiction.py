@@ -60,7 +60,7 @@ def test_ignored_pixels_do_not_count():
     [
         (lambda mask: mask, "small differences"),
         (lambda mask: np.zeros_like(mask), "the mask lacks"),
-        (lambda mask: ~mask, "the mask lacks"),
+        (lambda mask: ~mask, "little in common"),
         (lambda mask: disc(22, 1) > 0.5, "of the mask is background"),
     ],
 )
