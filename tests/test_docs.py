@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from segkit.evaluation.scores import SCORES
 from segkit.reporting.results import results
+from tests.pipeline.declarations import leaves, read_yaml
+from tools.reference import PAGES as PAGES_MADE
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -37,3 +40,17 @@ def test_links_to_files_lead_somewhere(page: Path):
 
 def test_figures_load_fast():
     assert {path.name for path in (ROOT / "docs/images").iterdir() if path.stat().st_size > 300_000} == set()
+
+
+@pytest.mark.parametrize("file", PAGES_MADE)
+def test_the_reference_is_what_the_code_says(file: str):
+    found = (ROOT / "docs/reference" / file).read_text(encoding="utf-8")
+    assert found == PAGES_MADE[file](), "run: python -m tools.reference"
+
+
+def test_every_parameter_and_every_score_is_in_the_reference():
+    keys = {key.rpartition(".")[2] for key in leaves(read_yaml(ROOT / "params.yaml"))}
+    parameters = (ROOT / "docs/reference/params.md").read_text(encoding="utf-8")
+    assert {key for key in keys if not re.search(rf"`[\w.]*\b{key}`", parameters)} == set()
+    metrics = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    assert {score.__name__ for score in SCORES if f"`{score.__name__}`" not in metrics} == set()
