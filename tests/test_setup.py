@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 from tools import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS = ["help", "setup", "repro", "test", "lint", "tensorboard", "lock"]
+TARGETS = ["help", "setup", "repro", "oxford", "test", "lint", "tensorboard", "lock"]
 LINES = (ROOT / "requirements.lock").read_text().splitlines()
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
