@@ -1,9 +1,10 @@
-"""How much a prediction contradicts a mask, in one number an image.
+"""How much a prediction contradicts a mask, in one number an image: by how much Dice falls short of what the network
+expects.
 
-The cross-entropy of a mask under the predicted probabilities, divided by its expectation if the probabilities were
-right, which is their entropy (Cover and Thomas, "Elements of Information Theory", section 2.1). About 1 says that mask
-and prediction differ as much as the network expects to be wrong: a hard image, on which it is unsure, is not suspicious
-because it is hard. Several times that says that the network is sure of something else than the mask.
+With probabilities p and a mask y, the soft Dice is (2 Σ p·y + s) / (Σ p + Σ y + s). If p were right, Σ p·y would be
+Σ p² on average and Σ y be Σ p, so the network expects about (2 Σ p² + s) / (2 Σ p + s): near 1 if it is sure of every
+pixel, less on an image that it finds hard. The score is the expected minus the found value. It is about 0 for a right
+mask, whether the image is easy or hard, and up to 1 if the network is sure of something else than the mask.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from torch import Tensor
 
 from segkit.base.packed import FOREGROUND, IGNORED
 
-LOWEST = 1e-3  # probabilities are kept this far from 0 and 1: networks are too sure of themselves
+SMOOTHING = 0.01  # s, as a fraction of the pixels: without any foreground, soft Dice is 1
+FLAGGED = 0.25
 SURE = 0.8  # probability of one class from which a pixel contradicts a label of the other
-FLAGGED = 3.0
 
 
 @dataclass(frozen=True)
@@ -38,23 +39,22 @@ class Contradiction:
             return f"the mask lacks {self.missing:.0%} of the object"
         if self.extra > 2 * self.missing:
             return f"{self.extra:.0%} of the mask is background"
-        return f"the mask lacks {self.missing:.0%} and covers {self.extra:.0%} of background"
+        return f"the mask lacks {self.missing:.0%} of the object, and {self.extra:.0%} of it is background"
 
 
 def contradiction(probabilities: Tensor, mask: np.ndarray) -> Contradiction:
     """Compare foreground probabilities ``float32 (h, w)`` with a mask ``uint8 (h, w)`` of 0, 1, 255 (not counted)."""
     counted = mask != IGNORED
-    p = probabilities.numpy().astype(np.float64)[counted].clip(LOWEST, 1 - LOWEST)
+    p = probabilities.numpy().astype(np.float64)[counted]
     foreground = mask[counted] == FOREGROUND
     if not p.size:
         return Contradiction(0.0, 0.0, 0.0)
-    surprise = -np.log(np.where(foreground, p, 1 - p)).sum()
-    expected = -(p * np.log(p) + (1 - p) * np.log(1 - p)).sum()
+    smoothing = SMOOTHING * p.size
+    found = (2 * p[foreground].sum() + smoothing) / (p.sum() + foreground.sum() + smoothing)
+    expected = (2 * (p * p).sum() + smoothing) / (2 * p.sum() + smoothing)
     missing, extra = regions(p, foreground)
     object_area, mask_area = max((p >= 0.5).sum(), 1), max(foreground.sum(), 1)
-    return Contradiction(
-        float(surprise / expected), float(missing.sum() / object_area), float(extra.sum() / mask_area)
-    )
+    return Contradiction(float(expected - found), float(missing.sum() / object_area), float(extra.sum() / mask_area))
 
 
 def regions(probabilities: np.ndarray, foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
