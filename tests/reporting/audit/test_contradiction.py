@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segkit.reporting.audit.contradiction import FLAGGED, contradiction
+from segkit.reporting.audit.contradiction import contradiction
 
 SIDE = 48
 
@@ -36,7 +36,7 @@ def test_every_kind_of_fault_scores_more_than_a_right_mask():
     p, right = disc(14, 1.5), disc(14, 1) > 0.5
     half = right & (np.arange(SIDE) < SIDE / 2)
     faults = (~right, np.zeros_like(right), half, np.roll(right, 10, 0), disc(20, 1) > 0.5, disc(9, 1) > 0.5)
-    assert score(p, right) < 0.02 and min(score(p, fault) for fault in faults) > 0.8 * FLAGGED
+    assert score(p, right) < 0.02 and min(score(p, fault) for fault in faults) > 0.1
 
 
 def test_an_object_that_the_network_does_not_see_is_a_contradiction():
