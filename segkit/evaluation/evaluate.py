@@ -3,8 +3,8 @@
 Computed in fp32 whatever the training used, so that the scores of different runs compare.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from segkit.base.errors import InputError
 from segkit.base.files import atomic_folder, atomic_write, write_csv, write_json
 from segkit.base.packed import Split, read_summary
 from segkit.base.params import Params
-from segkit.base.prefetch import run_ahead
+from segkit.base.prefetch import bounded_map, run_ahead
 from segkit.base.progress import bar
-from segkit.base.workspace import Paths
+from segkit.base.workspace import Paths, cores
+from segkit.evaluation.analysis import IMAGE_COLUMNS, Analysis, Examined, examine
 from segkit.evaluation.border import BorderCounts
 from segkit.evaluation.card import card
 from segkit.evaluation.images import ImageSet
@@ -33,15 +34,16 @@ from segkit.models.predictor import Predictor, flips
 BATCH = 32
 PICTURES = 12
 SIZED = ("dice", "iou", "tp", "fp", "fn", "tn")
-PER_IMAGE_COLUMNS = ("split", "name", "group", *SIZED, *(f"{column}_original" for column in SIZED))
+ORIGINAL = tuple(f"{column}_original" for column in SIZED)
+PER_IMAGE_COLUMNS = ("split", "name", "group", *SIZED, *ORIGINAL, *IMAGE_COLUMNS)
 
 
 def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     """Score ``models/NAME.safetensors`` and return one line about it.
 
     Writes ``metrics/NAME.json``, ``metrics/scores/NAME.json``, ``metrics/per_image/NAME.csv``,
-    ``metrics/pictures/NAME/*.png`` and the model card ``models/NAME.md``. Raises InputError if checkpoint and data do
-    not belong together.
+    ``metrics/analysis/NAME/*.csv``, ``metrics/pictures/NAME/*.png`` and the model card ``models/NAME.md``. Raises
+    InputError if checkpoint and data do not belong together.
     """
     paths = paths or Paths()
     make_deterministic(seed=0)  # nothing here is drawn at random
@@ -50,7 +52,8 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     predictor, threshold = Predictor(checkpoint, device, tta=params.evaluate.tta == "flip"), params.evaluate.threshold
     valid, test = (ImageSet.open(paths.processed, split) for split in ("valid", "test"))
     valid_counts = score_images(predictor, valid, threshold)
-    test_counts, originals = score_test(predictor, test, threshold)
+    analysis = Analysis()
+    test_counts, originals = score_test(predictor, test, threshold, analysis)
 
     found = {"valid": scores(valid_counts), "test": scores(test_counts), "test_original": scores(originals.counts)}
     if originals.has_border:
@@ -64,7 +67,10 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     }
     write_json(paths.metrics / f"{name}.json", headline)
     write_json(paths.metrics / "scores" / f"{name}.json", found)
-    _write_per_image(paths.metrics / "per_image" / f"{name}.csv", test, test_counts, originals.counts)
+    per_image = zip(_per_image(test_counts), _per_image(originals.counts), analysis.columns, strict=True)
+    _write_per_image(paths.metrics / "per_image" / f"{name}.csv", test, per_image)
+    with atomic_folder(paths.metrics / "analysis" / name) as folder:
+        analysis.write(folder, dice_per_image(test_counts))
     with atomic_write(paths.models / f"{name}.md", "w", encoding="utf-8") as file:
         file.write(card(name, checkpoint, read_summary(paths.processed), found, params.evaluate))
     with atomic_folder(paths.metrics / "pictures" / name) as folder:
@@ -108,8 +114,11 @@ def score_images(predictor: Predictor, images: ImageSet, threshold: float) -> np
     return np.array([_count(probabilities, images.mask(image), threshold) for image, probabilities in found])
 
 
-def score_test(predictor: Predictor, test: ImageSet, threshold: float) -> tuple[np.ndarray, BorderCounts]:
-    """Counts ``int64 (N, 4)`` of the test set as ``score_images`` counts, and at the original sizes.
+def score_test(
+    predictor: Predictor, test: ImageSet, threshold: float, analysis: Analysis
+) -> tuple[np.ndarray, BorderCounts]:
+    """Counts ``int64 (N, 4)`` of the test set as ``score_images`` counts, and at the original sizes; each image, as it
+    is scored, is added to ``analysis``.
 
     At the original size the probabilities are resized bilinearly, then cut at the threshold, and compared with
     the mask at its original size. Images that were cut into windows are scored at that size alone.
@@ -117,10 +126,22 @@ def score_test(predictor: Predictor, test: ImageSet, threshold: float) -> tuple[
     counts, originals = [], BorderCounts(test.border)
     masks = run_ahead(test.original_labels(), depth=1 if test.tiled else 16)  # large masks only one ahead
     found = zip(predictions(predictor, test, range(len(test))), masks, strict=True)
-    for image, (probabilities, labels) in enumerate(found):
-        originals.add(heads.predict(test.to_original_size(image, probabilities), threshold), labels)
-        if not test.tiled:
-            counts.append(_count(probabilities, test.mask(image), threshold))
+
+    def scored() -> Iterator[tuple[int, Tensor]]:
+        for image, (probabilities, labels) in enumerate(found):
+            originals.add(heads.predict(test.to_original_size(image, probabilities), threshold), labels)
+            if not test.tiled:
+                counts.append(_count(probabilities, test.mask(image), threshold))
+            yield image, probabilities
+
+    def examined(item: tuple[int, Tensor]) -> Examined:
+        image, probabilities = item
+        pixels = (test.without_padding(image, each) for each in (probabilities, test.mask(image)))
+        return examine(*pixels, test.picture(image), threshold)
+
+    # Beside the network in threads, but large images one by one.
+    for each in map(examined, scored()) if test.tiled else bounded_map(examined, scored(), cores()):
+        analysis.add(each)
     return np.array(counts or originals.counts), originals
 
 
@@ -159,9 +180,10 @@ def _count(probabilities: Tensor, mask: np.ndarray, threshold: float) -> np.ndar
     return count(heads.predict(probabilities, threshold)[None], torch.from_numpy(mask)[None])[0].numpy()
 
 
-def _write_per_image(path: Path, test: ImageSet, counts: np.ndarray, original_counts: np.ndarray) -> None:
-    table = zip((rows[0] for rows in test.rows), _per_image(counts), _per_image(original_counts), strict=True)
-    write_csv(path, PER_IMAGE_COLUMNS, (["test", row["name"], row["group"], *a, *b] for row, a, b in table))
+def _write_per_image(path: Path, test: ImageSet, columns: Iterable[Sequence[list]]) -> None:
+    """``columns``: of each image, those after its name and group, in parts."""
+    table = zip((rows[0] for rows in test.rows), columns, strict=True)
+    write_csv(path, PER_IMAGE_COLUMNS, (["test", row["name"], row["group"], *chain(*parts)] for row, parts in table))
 
 
 def _per_image(counts: np.ndarray) -> Iterator[list]:

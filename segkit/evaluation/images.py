@@ -20,7 +20,7 @@ from segkit.base.packed import (
     read_summary,
     verified,
 )
-from segkit.evaluation.stitching import Row, at_original_size, blend, content, images_of, paste
+from segkit.evaluation.stitching import Array, Row, at_original_size, blend, content, images_of, paste
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class ImageSet:
         """What the network sees of an image, ``uint8 (h, w, 3)``, without padding."""
         rows = self.rows[image]
         return paste(self.split.images, rows) if self.tiled else content(self.split.images[rows[0]["row"]], rows[0])
+
+    def without_padding(self, image: int, pixels: Array) -> Array:
+        """What ``assemble`` or ``mask`` returned, of the size of ``picture``."""
+        return pixels if self.tiled else content(pixels, self.rows[image][0])
 
     def to_original_size(self, image: int, probabilities: Tensor) -> Tensor:
         """What ``assemble`` returned, without padding and resized bilinearly to ``float32 (height, width)``."""

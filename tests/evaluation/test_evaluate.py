@@ -12,6 +12,7 @@ from PIL import Image
 from segkit.base.command import run_command
 from segkit.base.files import digest, read_json
 from segkit.dataset.findings import IMAGENET
+from segkit.evaluation.analysis import IMAGE_COLUMNS
 from segkit.evaluation.evaluate import evaluate
 from segkit.models import build
 from segkit.models.checkpoint import load_checkpoint, save_checkpoint
@@ -153,7 +154,8 @@ def test_dvc_s_metrics_are_five_of_them(made):
 
 def test_the_scores_of_each_image_agree_with_the_means(made):
     sized = ("dice", "iou", "tp", "fp", "fn", "tn")
-    assert tuple(made.rows[0]) == ("split", "name", "group", *sized, *(f"{column}_original" for column in sized))
+    columns = (*sized, *(f"{column}_original" for column in sized), *IMAGE_COLUMNS)
+    assert tuple(made.rows[0]) == ("split", "name", "group", *columns)
     assert [row["name"] for row in made.rows] == made.raw.lists["test"]
     assert {row["split"] for row in made.rows} == {"test"}
     assert {row["group"] for row in made.rows} == {"cat", "big_dog"}

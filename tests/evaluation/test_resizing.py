@@ -12,6 +12,7 @@ from segkit.base.errors import InputError
 from segkit.base.files import read_json
 from segkit.base.packed import IGNORED
 from segkit.evaluation import evaluate as module
+from segkit.evaluation.analysis import Analysis
 from segkit.evaluation.evaluate import evaluate, score_images, score_test
 from segkit.evaluation.images import ImageSet
 from segkit.models import build
@@ -98,7 +99,7 @@ def test_windows_of_an_image_may_lie_in_several_batches(tmp_path, monkeypatch, b
     counts = score_images(predictor, valid, 0.5)
     assert sum(predictor.batches) == len(valid.split) > 20 and max(predictor.batches) <= batch
     assert not counts[:, 1:3].any() and (counts[:, [0, 3]] > 0).all()
-    assert np.array_equal(counts, score_test(Red(), ImageSet.open(tmp_path / "packed", "test"), 0.5)[0])
+    assert np.array_equal(counts, score_test(Red(), ImageSet.open(tmp_path / "packed", "test"), 0.5, Analysis())[0])
 
 
 class Mean(Red):
@@ -119,7 +120,7 @@ def test_stretched_images_are_counted_in_their_rows_and_interpolated_as_a_whole(
     rows = slice(0, len(SHAPES))
     probabilities = Mean().probabilities(torch.from_numpy(test.split.images[rows]))
     expected = count(probabilities >= 0.4, torch.from_numpy(test.split.masks[rows]))
-    counts, originals = score_test(Mean(), test, 0.4)
+    counts, originals = score_test(Mean(), test, 0.4, Analysis())
     assert np.array_equal(counts, expected) and np.array_equal(counts, score_images(Mean(), test, 0.4))
     for found, row, (_, _, mask) in zip(originals.counts, probabilities, samples, strict=True):
         assert np.array_equal(found, count(interpolated(row, mask.shape)[None] >= 0.4, torch.from_numpy(mask)[None])[0])

@@ -61,7 +61,7 @@ def training(model: str) -> Job:
 def evaluation(model: str) -> Job:
     """The evaluation of one network."""
     files = (f"metrics/{model}.json", f"metrics/scores/{model}.json", f"metrics/per_image/{model}.csv")
-    outs = (*files, f"metrics/pictures/{model}")
+    outs = (*files, f"metrics/pictures/{model}", f"metrics/analysis/{model}")
     return Job("evaluate", (model,), outs, ("at a random moment", "during the final write"), model)
 
 

@@ -151,7 +151,7 @@ def test_dvc_has_one_metrics_file_a_model():
 def test_scores_and_curves_are_in_git_and_the_rest_in_the_cache():
     outs = {path: cached for stage in DECLARED.values() for path, cached in stage.outs.items()}
     in_git = {path for path, cached in outs.items() if not cached}
-    metrics = ("{}.json", "scores/{}.json", "training/{}.json", "curves/{}.csv")
+    metrics = ("{}.json", "scores/{}.json", "training/{}.json", "curves/{}.csv", "analysis/{}")
     kinds = [*(f"metrics/{kind}" for kind in metrics), "models/{}.md"]
     assert in_git == {kind.format(name) for kind in kinds for name in MODEL_NAMES}
     assert {"data/raw/download", "data/processed", "data/augmented"} < set(outs)
