@@ -18,11 +18,12 @@ from segkit.base.packed import Split, read_summary
 from segkit.base.params import Params
 from segkit.base.prefetch import bounded_map, run_ahead
 from segkit.base.progress import bar
-from segkit.base.workspace import Paths, cores
+from segkit.base.workspace import Paths, cores, run_folder
 from segkit.evaluation.analysis import IMAGE_COLUMNS, Analysis, Examined, examine
 from segkit.evaluation.border import BorderCounts
 from segkit.evaluation.card import card
 from segkit.evaluation.images import ImageSet
+from segkit.evaluation.log import log_scores
 from segkit.evaluation.pictures import write_overview, write_picture
 from segkit.evaluation.scores import iou_per_image, scores
 from segkit.models import heads
@@ -42,8 +43,8 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
     """Score ``models/NAME.safetensors`` and return one line about it.
 
     Writes ``metrics/NAME.json``, ``metrics/scores/NAME.json``, ``metrics/per_image/NAME.csv``,
-    ``metrics/analysis/NAME/*.csv``, ``metrics/pictures/NAME/*.png`` and the model card ``models/NAME.md``. Raises
-    InputError if checkpoint and data do not belong together.
+    ``metrics/analysis/NAME/*.csv``, ``metrics/pictures/NAME/*.png`` and the model card ``models/NAME.md``, and
+    adds the test scores to TensorBoard's log. Raises InputError if checkpoint and data do not belong together.
     """
     paths = paths or Paths()
     make_deterministic(seed=0)  # nothing here is drawn at random
@@ -75,10 +76,12 @@ def evaluate(name: str, params: Params, paths: Paths | None = None) -> str:
         file.write(card(name, checkpoint, read_summary(paths.processed), found, params.evaluate))
     with atomic_folder(paths.metrics / "pictures" / name) as folder:
         draw_pictures(folder, predictor, test, dice_per_image(test_counts), threshold)
+    logged = {key: headline[key] for key in ("dice", "iou", "dice_original")}
+    remark = log_scores(run_folder(name), checkpoint.metadata, logged)
     return (
         f"test Dice {headline['dice']:.4f} (original size {headline['dice_original']:.4f}, "
         f"validation {headline['valid_dice']:.4f}), IoU {headline['iou']:.4f}, {len(test):,} images"
-        f"{_unlike_training(params, checkpoint.metadata)}{_warning(test_counts)}"
+        f"{_unlike_training(params, checkpoint.metadata)}{_warning(test_counts)}{remark}"
     )
 
 

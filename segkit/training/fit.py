@@ -1,6 +1,5 @@
 """The epochs of one training, and its state, which is saved so that a killed run can resume."""
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from segkit.base.params import Train
 from segkit.training.batches import Batch, TrainingBatches, plain_batches
 from segkit.training.logbook import Logbook
 from segkit.training.loop import EarlyStopping, Engine, Totals
+from segkit.training.pace import Pace
 from segkit.training.state import Saver
 
 
@@ -38,7 +38,7 @@ class Fit:
         self.name, self.engine, self.recipe, self.logbook = name, engine, recipe, logbook
         self.saver, self.stop = saver, stop
         self.stopping = EarlyStopping(recipe.patience, recipe.select)
-        self.epoch, self.totals = 0, Totals()
+        self.epoch, self.totals, self.pace = 0, Totals(), Pace()
 
     def run(self, batches: TrainingBatches, validation: Split) -> None:
         """Train until ``recipe.epochs`` or ``recipe.patience`` is reached; ``stopping`` then holds the best weights.
@@ -48,16 +48,14 @@ class Fit:
         engine, size = self.engine, self.recipe.batch_size
         held_out = partial(plain_batches, validation, batches.normalizer, batch_size=size, device=engine.device)
         while self.epoch < self.recipe.epochs and not self.stopping.should_stop(self.epoch - 1):
-            images = sum(stop - start for start, stop in batches.bounds[len(self.totals) :])
-            started = time.perf_counter()
-            self._train(batches)
-            seconds = time.perf_counter() - started
+            with self.pace.running():
+                self._train(batches)
             valid = engine.validate(self._interruptible(held_out(world=engine.world)))
             self._check_validation(valid, len(validation))
-            best = self._record(valid, images, seconds)
+            best = self._record(valid, sum(stop - start for start, stop in batches.bounds))
             if best and self.logbook.writer:
                 self.logbook.pictures(self.epoch + 1, validation, engine.predict(next(held_out())))
-            self.epoch, self.totals = self.epoch + 1, Totals()
+            self.epoch, self.totals, self.pace = self.epoch + 1, Totals(), Pace()
             if self.saver:
                 self.saver.save(self.state())
             self._end_if_asked()
@@ -71,6 +69,7 @@ class Fit:
             "optimizer": self.engine.optimizer.state_dict(),
             "epoch": self.epoch,
             "totals": self.totals.state(),
+            "pace": self.pace.state(),
             "stopping": vars(self.stopping),
             "logbook": self.logbook.state(),
         }
@@ -80,12 +79,13 @@ class Fit:
         self.engine.model.load_state_dict(state["model"])
         self.engine.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.totals = state["epoch"], Totals.restore(state["totals"], self.engine.device)
+        self.pace = Pace(**state["pace"])
         self.stopping = EarlyStopping(**state["stopping"])
         self.logbook.restore(state["logbook"])
 
     def _train(self, batches: TrainingBatches) -> None:
         """The rest of this epoch."""
-        rest = batches.epoch(self.epoch, first=len(self.totals))
+        rest = self.pace.waiting(batches.epoch(self.epoch, first=len(self.totals)))
         label = f"{self.name} epoch {self.epoch + 1}/{self.recipe.epochs}"
         with closing(self.engine.steps(rest, self.totals, epoch=self.epoch, steps=len(batches), label=label)) as steps:
             for done in steps:
@@ -106,13 +106,13 @@ class Fit:
             size = self.recipe.batch_size
             raise NotFinite("valid", self.epoch, step, list(range(samples))[step * size :][:size])
 
-    def _record(self, valid: Totals, images: int, seconds: float) -> bool:
+    def _record(self, valid: Totals, images: int) -> bool:
         """Record the epoch's result; returns whether it is the best so far."""
         (train_loss, train_dice), (valid_loss, valid_dice) = map(self.engine.means, (self.totals, valid))
         best = self.stopping.update(self.epoch, valid_loss, valid_dice, self.engine.model)
         rate = self.engine.optimizer.param_groups[0]["lr"]
         row = (self.epoch + 1, train_loss, valid_loss, train_dice, valid_dice, rate)
-        self.logbook.epoch(row, images=images, seconds=seconds, best=best)
+        self.logbook.epoch(row, images=images, pace=self.pace, best=best)
         return best
 
     def _interruptible(self, batches: Iterable[Batch]) -> Iterator[Batch]:

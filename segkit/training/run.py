@@ -85,6 +85,7 @@ def train(
         try:
             with fit.logbook:
                 fit.run(batches, validation)
+                fit.logbook.result(_with_scores(metadata, fit.stopping))
         except NotFinite as fault:
             raise InputError(_explain(fault, fit, params, metadata, paths)) from None
         if not world.is_main:
@@ -156,8 +157,13 @@ def architecture(name: str, params: Params) -> dict[str, Any]:
 
 
 def _save_best(path: Path, stopping: EarlyStopping, metadata: dict[str, Any]) -> None:
+    save_checkpoint(path, stopping.best_weights, _with_scores(metadata, stopping))
+
+
+def _with_scores(metadata: dict[str, Any], stopping: EarlyStopping) -> dict[str, Any]:
+    """A checkpoint's metadata with the validation scores of its weights."""
     valid = {"loss": stopping.best_loss, "dice": stopping.best_dice, "epoch": stopping.best_epoch + 1}
-    save_checkpoint(path, stopping.best_weights, metadata | {"valid": valid})
+    return metadata | {"valid": valid}
 
 
 def _write(name: str, fit: Fit, metadata: dict[str, Any], paths: Paths) -> str:
