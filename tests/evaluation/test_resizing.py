@@ -213,6 +213,21 @@ def test_a_network_that_is_better_gets_no_remark(project):
     assert project("stretch", Red).endswith(", 5 images")
 
 
+@pytest.mark.parametrize("resize", ["stretch", "fit", "tile"])
+def test_the_tables_are_of_the_pixels_that_are_scored(project, tmp_path, resize):
+    project(resize, Red)
+    tables = {}
+    for table in ("analysis/unet/reliability", "analysis/unet/boundary", "analysis/unet/thresholds", "per_image/unet"):
+        with open(tmp_path / f"metrics/{table}.csv", newline="") as file:
+            tables[table.rpartition("/")[2]] = list(csv.DictReader(file))
+    tp, fp, fn, tn = (sum(int(row[cell]) for row in tables["unet"]) for cell in ("tp", "fp", "fn", "tn"))
+    for table in ("reliability", "boundary"):
+        assert sum(int(row["pixels"]) for row in tables[table]) == tp + fp + fn + tn
+    assert sum(int(row["errors"]) for row in tables["boundary"]) == fp + fn
+    dice = [float(row["dice"]) for row in tables["unet"]]
+    assert float(tables["thresholds"][50]["dice"]) == pytest.approx(np.mean(dice), abs=1e-6)
+
+
 def test_a_large_image_shows_its_windows_on_one_sheet(project, tmp_path):
     project("tile", Red, [(300, 200)])
     with Image.open(tmp_path / "metrics/pictures/unet/sample_01.png") as picture:
