@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # What says how a checkpoint is used, or is no setting of its training.
-_OTHERS = ("threshold", "tta", "classes", "valid", "data_fingerprint", "version")
+_OTHERS = ("threshold", "tta", "classes", "valid", "data_fingerprint", "format", "version")
 FILE = "hparams.json"  # in a run's folder: of which training its log is
 
 
