@@ -27,7 +27,7 @@ def log_scores(folder: Path, metadata: Mapping[str, Any], scores: Mapping[str, f
     elif not (folder / hparams.FILE).is_file() or read_json(folder / hparams.FILE) != settings:
         return f"; not added to TensorBoard, as runs/{folder.parent.name}/{folder.name} is the log of another training"
     earlier = list(folder.glob(f"*{ENDING}"))
-    _write_events(folder, messages, values, step=metadata["valid"].get("epoch", 0))
+    _write_events(folder, messages, values, step=hparams.best_epoch(metadata))
     for path in earlier:
         remove(path)
     return ""

@@ -1,7 +1,13 @@
-"""A training as TensorBoard's HParams tab shows it: a row of settings, from a checkpoint's metadata."""
+"""A training as TensorBoard's HParams tab shows it: a row of settings, from a checkpoint's metadata.
 
+The metadata may be of any file that can be used as a checkpoint, so what the tab cannot show is left out.
+"""
+
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from segkit.base.errors import brief
 
 # What says how a checkpoint is used, or is no setting of its training.
 _OTHERS = ("threshold", "tta", "classes", "valid", "data_fingerprint", "format", "version")
@@ -13,7 +19,7 @@ def hparams(metadata: Mapping[str, Any]) -> dict[str, int | float | str]:
     height, width = metadata["input_size"]
     settings = {key: value for key, value in metadata.items() if key not in _OTHERS}
     found = dict(_leaves(settings | {"input_size": f"{height}x{width}"}))
-    return found | {"data": str(metadata.get("data_fingerprint", ""))[:8]}
+    return found | {"data": brief(metadata.get("data_fingerprint", ""))[:8]}
 
 
 def summaries(settings: Mapping[str, int | float | str]) -> list[Any]:
@@ -31,15 +37,23 @@ def summaries(settings: Mapping[str, int | float | str]) -> list[Any]:
 
 def best(metadata: Mapping[str, Any]) -> dict[str, float]:
     """The validation scores of a checkpoint's weights, by the names of TensorBoard's scalars."""
-    return {f"best/valid_{key}": metadata["valid"][key] for key in ("dice", "loss") if key in metadata["valid"]}
+    scores = dict(_leaves(metadata["valid"]))
+    return {f"best/valid_{key}": scores[key] for key in ("dice", "loss") if isinstance(scores.get(key), int | float)}
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int | float | str]]:
+def best_epoch(metadata: Mapping[str, Any]) -> int:
+    """The epoch of these weights, or 0 if the metadata do not say it."""
+    epoch = metadata["valid"].get("epoch")
+    return epoch if type(epoch) is int and 0 <= epoch < 2**31 else 0
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "", depth: int = 3) -> Iterator[tuple[str, int | float | str]]:
     """Lists, such as the mean of each channel, are left out."""
     for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        elif isinstance(value, bool):
-            yield prefix + key, str(value).lower()
-        elif isinstance(value, int | float | str):
-            yield prefix + key, value
+        name = prefix + brief(key)
+        if isinstance(value, Mapping) and depth:
+            yield from _leaves(value, f"{name}.", depth - 1)
+        elif isinstance(value, bool | str):
+            yield name, brief(value if isinstance(value, str) else str(value).lower())
+        elif isinstance(value, int | float) and abs(value) < 2**63 and math.isfinite(value):
+            yield name, value

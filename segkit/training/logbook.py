@@ -106,7 +106,7 @@ class Logbook:
             for summary in hparams.summaries(settings):
                 self.writer.file_writer.add_summary(summary)
             for name, value in hparams.best(metadata).items():
-                self.writer.add_scalar(name, value, metadata["valid"]["epoch"])
+                self.writer.add_scalar(name, value, hparams.best_epoch(metadata))
         write_json(self.folder / hparams.FILE, settings)
 
     def pictures(self, epoch: int, split: Split, predictions: Tensor) -> None:

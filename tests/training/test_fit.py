@@ -1,5 +1,6 @@
 """A training that is interrupted anywhere and run again gives the same result, bit for bit."""
 
+import csv
 import hashlib
 import io
 import json
@@ -132,6 +133,23 @@ def test_the_lines_say_where_it_was_interrupted_and_where_it_resumes(project, mo
     assert first.endswith("; resuming in epoch 2 after 2 steps")
     assert few_steps.startswith(f"unet: {STEPS} steps per epoch are few; ")
     assert [epoch[:9] for epoch in epochs] == ["epoch   2", "epoch   3"]
+
+
+def test_the_table_of_epochs_counts_all_runs_and_says_where_one_resumed(project, monkeypatch):
+    folder = project / "runs/workspace/unet"
+    for forward in (STEPS + VALID_STEPS + 3, 2):  # twice in the second epoch; one picture for the log after the first
+        interrupted_at(forward, "unet", monkeypatch)
+    before = (folder / "epochs.csv").read_text()
+    launch.train("unet", params())
+    assert (folder / "epochs.csv").read_text().startswith(before)
+    with open(folder / "epochs.csv", newline="") as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    assert list(rows[0]) == ["epoch", "seconds", "data_seconds", "images", "resumed"]
+    assert [(row["epoch"], row["images"], row["resumed"]) for row in rows] == [(1, 24, 0), (2, 24, 1), (3, 24, 0)]
+    assert all(0 < row["data_seconds"] < row["seconds"] for row in rows)
+    timing = json.loads((folder / "timing.json").read_text())
+    assert timing["training_seconds"] == pytest.approx(sum(row["seconds"] for row in rows), abs=0.002)
+    assert timing["data_seconds"] == pytest.approx(sum(row["data_seconds"] for row in rows), abs=0.002)
 
 
 def test_saves_within_an_epoch_change_nothing(project, undisturbed, monkeypatch):
