@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,15 @@ from tests.pipeline.workspace import Workspace, checkpoint_metadata, stages_run
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 (COMPARISON,) = re.findall(r"^\$ dvc (exp show --only-changed .*)$", README, re.MULTILINE)
 QUEUE_PATIENCE = 900  # seconds
+# Title, and the lines of each network, as DVC names them.
+PLOTS = {
+    "Loss": ("{}.csv::train_loss", "{}.csv::valid_loss"),
+    "Dice": ("{}.csv::train_dice", "{}.csv::valid_dice"),
+    "Precision and recall": ("{}/thresholds.csv",),
+    "Threshold": ("{}/thresholds.csv",),
+    "Images": ("{}/histogram.csv",),
+    "Reliability": ("{}/reliability.csv",),
+}
 
 
 @dataclass(frozen=True)
@@ -184,19 +193,32 @@ def test_params_diff_names_the_changed_number_alone(answers: dict[str, str]):
     assert changes == {"params.yaml": {"train.lr": {"old": 0.001, "new": 0.0001, "diff": pytest.approx(-0.0009)}}}
 
 
+def assert_every_plot_has_both_networks(plots: dict, revisions: set[str]) -> None:
+    for title, lines in PLOTS.items():
+        (plot,) = plots[title]
+        rows = plot["content"]["data"]["values"]
+        found = {(row["rev"], row.get("filename::field", row.get("filename"))) for row in rows}
+        names = [line.format(name) for name in MODEL_NAMES for line in lines]
+        assert found == {(revision, name) for revision in revisions for name in names}, title
+
+
 def test_plots_diff_writes_a_page_with_both_curves_and_paired_pictures(lab: Workspace, answers: dict[str, str]):
     plots = json.loads(answers["plots diff main slower --json"])["data"]
-    for title, columns in (("Loss", ("train_loss", "valid_loss")), ("Dice", ("train_dice", "valid_dice"))):
-        (plot,) = plots[title]
-        lines = {(row["rev"], row["filename::field"]) for row in plot["content"]["data"]["values"]}
-        names = [f"{name}.csv::{column}" for name in MODEL_NAMES for column in columns]
-        assert lines == {(revision, name) for revision in ("main", "slower") for name in names}
+    assert_every_plot_has_both_networks(plots, {"main", "slower"})
     for name in MODEL_NAMES:
         pictures = plots[f"metrics/pictures/{name}/sample_01.png"]
         assert sorted(picture["revisions"] for picture in pictures) == [["main"], ["slower"]]
         assert all(Path(picture["url"]).is_file() for picture in pictures)
     page = (lab.root / "dvc_plots/index.html").read_text()
     assert all(f"metrics_pictures_{name}_sample_01.png" in page for name in MODEL_NAMES)
+
+
+def test_a_clone_without_the_cache_draws_all_but_the_pictures(lab: Workspace, slower: Experiment, tmp_path: Path):
+    lab.git("clone", "--quiet", "--branch", "main", str(lab.root), str(tmp_path / "clone"))
+    clone = replace(lab, root=tmp_path / "clone")
+    plots = json.loads(clone.dvc("plots", "show", "--json").stdout)["data"]
+    assert_every_plot_has_both_networks(plots, {"workspace"})
+    assert "mean_probability" in clone.dvc("plots", "show", "--show-vega", "Reliability").stdout
 
 
 def test_plots_leave_no_file_that_git_does_not_know(lab: Workspace, answers: dict[str, str]):
