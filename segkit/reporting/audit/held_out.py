@@ -37,6 +37,7 @@ from segkit.training.batches import TrainingBatches
 from segkit.training.fit import Fit, NotFinite
 from segkit.training.logbook import Logbook
 from segkit.training.loop import Engine
+from segkit.training.pace import Pace
 from segkit.training.run import build_engine, code_fingerprint, refuse_batch_size
 from segkit.training.schedules import image_size
 from segkit.training.state import SavedState, Saver, parse
@@ -154,13 +155,13 @@ class _Lines(Logbook):
         super().__init__(None, None, epochs)
         self.label = label
 
-    def epoch(self, row: tuple[float, ...], *, images: int, seconds: float, best: bool) -> None:
+    def epoch(self, row: tuple[float, ...], *, images: int, pace: Pace, best: bool) -> None:
         """Record one epoch, as ``Logbook`` does."""
-        super().epoch(row, images=images, seconds=seconds, best=best)
+        super().epoch(row, images=images, pace=pace, best=best)
         epoch, loss, held_out_loss, dice, held_out_dice, _ = row
         print(
             f"{self.label}: epoch {int(epoch):3d}/{self.epochs}  loss {loss:.4f}  held out {held_out_loss:.4f}  "
-            f"dice {dice:.4f}  held out {held_out_dice:.4f}  {images / seconds:.1f} images/s",
+            f"dice {dice:.4f}  held out {held_out_dice:.4f}  {images / pace.seconds:.1f} images/s",
             flush=True,
         )
 
