@@ -9,8 +9,8 @@ from typing import TextIO
 from segkit.base import interrupts
 from segkit.base.errors import InputError, brief
 
-# What few commands need: the extras export and demo of pyproject.toml.
-OPTIONAL = (("onnx", "onnxscript", "onnxruntime"), ("gradio",))
+# What few commands need: the extras export, demo and report of pyproject.toml.
+OPTIONAL = (("onnx", "onnxscript", "onnxruntime"), ("gradio",), ("matplotlib", "jinja2"))
 
 
 def run_command(name: str, work: Callable[[], object], again: str = "run the same command again to resume") -> int:

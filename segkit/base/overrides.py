@@ -1,7 +1,33 @@
-"""The keys of MODEL.train in params.yaml override those of train, for that model."""
+"""Nested parameters with other values: dotted keys that are set, and MODEL.train, which overrides train for a model."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from segkit.base.errors import InputError, brief
+
+
+def with_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested ``raw`` in which each dotted key of ``values`` has its value; whether the keys exist is for
+    ``segkit.base.params`` to say. Raises InputError for a key below something that is not a section."""
+    result = copy.deepcopy(dict(raw))
+    for path, value in values.items():
+        *sections, last = path.split(".")
+        place = result
+        for name in sections:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise InputError(f"{brief(path)}: {brief(name)} is a value and not a section of params.yaml")
+        place[last] = value
+    return result
+
+
+def flattened(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a nested mapping by their dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in raw.items():
+        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
 
 
 def with_overrides(raw: Any, models: Sequence[str]) -> Any:

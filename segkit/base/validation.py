@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -74,9 +75,7 @@ def _meant(location: Location, kind: type[BaseModel]) -> str:
     *above, key = map(str, location)
     key, paths = brief(key), _paths(kind)
     for name in location[:-1]:
-        if isinstance(name, str):
-            annotation = kind.model_fields[name].annotation
-            kind, *_ = get_args(annotation) or [annotation]  # of a list, its items
+        kind = _inside(kind, name)
     here = [".".join([*above, near]) for near in difflib.get_close_matches(key, kind.model_fields, 1, cutoff=0.5)]
     elsewhere = [paths[near] for near in difflib.get_close_matches(key, paths, 1, cutoff=0.8)]
     for path in [paths[key]] if key in paths else here + elsewhere:
@@ -84,11 +83,25 @@ def _meant(location: Location, kind: type[BaseModel]) -> str:
     return f"valid keys are {', '.join(kind.model_fields) or 'none'}"
 
 
+def _inside(kind: Any, key: str | int) -> Any:
+    """The type of what a section, a list or a mapping of type ``kind`` holds under ``key``."""
+    if not _is_section(kind):
+        return [each for each in get_args(kind) if each is not ...][-1]
+    annotation = kind.model_fields[key].annotation
+    if get_origin(annotation) is UnionType:  # of an optional section, the section
+        return next(filter(_is_section, get_args(annotation)), annotation)
+    return annotation
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def _paths(kind: type[BaseModel], prefix: str = "") -> dict[str, str]:
     """The full path of every key by its last name; of several with one name, the first."""
     paths = {}
     for key, field in kind.model_fields.items():
         paths.setdefault(key, prefix + key)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        if _is_section(field.annotation):
             paths = _paths(field.annotation, f"{prefix}{key}.") | paths
     return paths

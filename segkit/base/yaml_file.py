@@ -16,9 +16,13 @@ def read_yaml(path: Path) -> tuple[Any, list[str]]:
 
     Raises InputError, with a way to fix it, for a file that is missing, too large, not UTF-8 or not YAML.
     """
-    loader = None
+    return parse_yaml(_read_text(path), path)
+
+
+def parse_yaml(text: str, path: object) -> tuple[Any, list[str]]:
+    """As ``read_yaml``, of the text of a file; ``path``: what messages call it."""
     try:
-        loader = _Loader(_read_text(path))
+        loader = _Loader(text)
         return loader.get_single_data(), loader.duplicates
     except RecursionError:
         fault = "it is nested too deeply"

@@ -1,0 +1,1 @@
+"""Studies: named runs of one file that are queued in DVC, read back from it, and compared."""

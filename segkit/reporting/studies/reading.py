@@ -1,0 +1,229 @@
+"""What DVC holds of a study: finished experiments in git's references, all others in DVC's queue."""
+
+import json
+import os
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict
+
+from segkit.base.errors import InputError, few
+from segkit.base.validation import Section, validate
+from segkit.base.values import PositiveInt, Probability
+from segkit.base.yaml_file import parse_yaml
+from segkit.reporting.studies import repository
+from segkit.reporting.studies.definition import Experiment, Study, used_by
+
+DONE, RUNNING, QUEUED = "done", "running", "queued"
+FAILED, INTERRUPTED, MISSING = "failed", "interrupted", "not queued"
+CONFLICT = "other settings"  # there is an experiment of this name that was not made as the study says
+STATES = (DONE, RUNNING, QUEUED, FAILED, INTERRUPTED, MISSING, CONFLICT)
+
+
+class Block(Section):
+    """The scores of one split that are compared; a file holds more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    images: PositiveInt
+    dice: Probability
+    iou: Probability
+    pixel_accuracy_batch: Probability
+
+
+class Scores(Section):
+    """``metrics/scores/MODEL.json``."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    valid: Block
+    test: Block
+    test_original: Block
+
+
+@dataclass(frozen=True)
+class Task:
+    """A line of DVC's queue; ``revision``: a commit that holds the task's params.yaml."""
+
+    revision: str
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """An experiment of the study and what became of it. ``revision``: its commit, or that of its newest task.
+    ``tasks``: what is left in the queue of attempts that failed or were interrupted. ``data``: hash of the downloaded
+    pictures."""
+
+    experiment: Experiment
+    state: str
+    revision: str = ""
+    detail: str = ""
+    scores: Scores | None = None
+    data: str | None = None
+    tasks: tuple[Task, ...] = ()
+
+
+def read(study: Study) -> list[Found]:
+    """What became of each experiment of the study, in its order. Raises InputError where there is no repository."""
+    repository.require_repository()
+    commits, tasks = _commits(), _tasks()
+    found = [_find(each, commits[each.name], tasks[each.name]) for each in study.experiments]
+    return list(_same_data(found))
+
+
+def _commits() -> Mapping[str, list[str]]:
+    """The commits of finished experiments by name, of all baselines, the newest first."""
+    found = defaultdict(list)
+    listing = repository.git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    for line in (listing or "").splitlines():
+        revision, _, reference = line.partition(" ")
+        if match := re.fullmatch(r"refs/exps/[0-9a-f]{2}/[0-9a-f]+/(.+)", reference):
+            found[match[1]].append(revision)
+    return found
+
+
+def _tasks() -> Mapping[str, list[Task]]:
+    """The tasks of DVC's queue by name, the newest first; those that a killed worker left behind are INTERRUPTED."""
+    printed = repository.dvc("queue", "status")
+    lines = re.findall(r"^([0-9a-f]{7,40}) +(\S+) .* (Running|Queued|Failed|Success|Unknown) *$", printed, re.MULTILINE)
+    active = re.search(r"^Worker status: (\d+) active", printed, re.MULTILINE)
+    if active is None:
+        raise InputError("'dvc queue status' printed something else than DVC 3.60 to 3.67 do; install one of these")
+    tasks = [Task(_full(revision), name, state.lower()) for revision, name, state in lines]
+    tasks.sort(key=lambda task: _time(task.revision), reverse=True)
+    found = defaultdict(list)
+    for task in _judged(tasks, int(active[1])):
+        found[task.name].append(task)
+    return found
+
+
+def _judged(tasks: Iterable[Task], active: int) -> Iterable[Task]:
+    """DVC calls a task running until its worker says otherwise, which a killed worker never does. Here it is running
+    while its process lives. Before and after that the worker itself copies files: of tasks without a process, as many
+    are running as there are ``active`` workers without one, the newest first, since a queue is worked off in order."""
+    running = {task.revision: _lives(task.revision) for task in tasks if task.state == RUNNING}
+    idle = active - sum(running.values())
+    for task in tasks:
+        if task.state == RUNNING and not running[task.revision]:
+            idle -= 1
+            task = replace(task, state=RUNNING if idle >= 0 else INTERRUPTED)
+        yield task
+
+
+def process_of(revision: str) -> int | None:
+    """The process id that DVC recorded for a task, also of one that has ended."""
+    # 'dvc exp show --json' prints it as well, but only of one baseline at a time, and not while a worker starts a task.
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        record = json.loads(Path(f".dvc/tmp/exps/run/{revision}/{revision}.json").read_text(encoding="utf-8"))
+        return int(record["pid"])
+    return None
+
+
+def is_taken(pid: int | None) -> bool:
+    """Whether a process has this id, whichever it is."""
+    return pid is not None and _command_line(pid) != ""
+
+
+def _lives(revision: str) -> bool:
+    """Whether the process of a task lives; after a restart of the machine its id may belong to another one."""
+    pid = process_of(revision)
+    return pid is not None and revision in _command_line(pid)
+
+
+def _command_line(pid: int) -> str:
+    """Of a living process; empty if there is none."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    if os.path.isdir("/proc/self"):
+        return ""
+    with suppress(OSError):  # macOS
+        command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return ""
+
+
+def _full(revision: str) -> str:
+    return (repository.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or revision).strip()
+
+
+def _time(revision: str) -> int:
+    return int(repository.git("show", "--no-patch", "--format=%ct", revision) or 0)
+
+
+def _find(experiment: Experiment, commits: list[str], tasks: list[Task]) -> Found:
+    """A finished experiment counts before a task, and one with the study's settings before others."""
+    others: list[Found] = []
+    for revision in commits:
+        differing = _differing(experiment, revision)
+        if not differing:
+            return replace(_finished(experiment, revision), tasks=_over(tasks))
+        others.append(_conflict(experiment, revision, differing, f"dvc exp remove {experiment.name}"))
+    for state, removal in ((RUNNING, "kill"), (QUEUED, "remove")):
+        for task in tasks:
+            if task.state == state:
+                differing = _differing(experiment, task.revision)
+                if not differing:
+                    return Found(experiment, state, task.revision, tasks=_over(tasks))
+                others.append(_conflict(experiment, task.revision, differing, f"dvc queue {removal} {experiment.name}"))
+    if others:
+        return others[0]
+    over = _over(tasks)
+    if not over:
+        return Found(experiment, MISSING)
+    return Found(experiment, over[0].state, over[0].revision, f"dvc queue logs {over[0].revision[:7]}", tasks=over)
+
+
+def _over(tasks: Iterable[Task]) -> tuple[Task, ...]:
+    return tuple(task for task in tasks if task.state in (FAILED, INTERRUPTED))
+
+
+def _conflict(experiment: Experiment, revision: str, differing: list[str], removal: str) -> Found:
+    return Found(experiment, CONFLICT, revision, f"{few(differing)}; {removal}")
+
+
+def _differing(experiment: Experiment, revision: str) -> list[str]:
+    """Keys of the parameters at ``revision`` that are not as the study says."""
+    text = repository.content(revision, "params.yaml")
+    raw = parse_yaml(text, f"{revision[:7]}:params.yaml")[0] if text is not None else {}
+    there, wanted = used_by(experiment.model, raw if isinstance(raw, dict) else {}), experiment.used
+    missing = object()
+    return [key for key in {**wanted, **there} if there.get(key, missing) != wanted.get(key, missing)]
+
+
+def _finished(experiment: Experiment, revision: str) -> Found:
+    path = f"metrics/scores/{experiment.model}.json"
+    try:
+        scores = validate(Scores, json.loads(repository.content(revision, path) or ""))
+    except ValueError as error:
+        raise InputError(
+            f"the experiment {experiment.name} has no usable {path} ({error}); remove it with 'dvc exp remove "
+            f"{experiment.name}' and queue it again"
+        ) from None
+    return Found(experiment, DONE, revision, scores=scores, data=_data_hash(revision))
+
+
+def _data_hash(revision: str) -> str | None:
+    """The hash of what ``download`` wrote."""
+    lock, _ = parse_yaml(repository.content(revision, "dvc.lock") or "", f"{revision[:7]}:dvc.lock")
+    with suppress(KeyError, IndexError, TypeError):
+        return str(lock["stages"]["download"]["outs"][0]["md5"])
+    return None
+
+
+def _same_data(found: list[Found]) -> Iterable[Found]:
+    """Scores of other pictures than those of the first finished experiment are not compared with it."""
+    first = next((each for each in found if each.state == DONE), None)
+    for each in found:
+        if first and each.state == DONE and each.data != first.data:
+            name = each.experiment.name
+            why = f"other pictures than {first.experiment.name}; dvc exp remove {name}"
+            each = replace(each, state=CONFLICT, detail=why, scores=None)
+        yield each
