@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from segkit.base.validation import FROM_LIST, Section, validate
 from segkit.base.values import Probability, Seed
 from segkit.base.yaml_file import parse_yaml, read_yaml
 
+SOURCES = get_args(params.Data.model_fields["source"].annotation)
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}"  # a part of the name of a git reference
 Seeds = Annotated[tuple[Seed, ...], FROM_LIST, Field(min_length=1)]
 
@@ -29,7 +30,7 @@ class Run(Section):
     """One run of the file; ``published``: a score to compare with, as ``pixel_accuracy_batch`` is defined."""
 
     model: Literal[params.MODEL_NAMES]
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     seeds: Seeds | None = None
     published: Probability | None = None
 
@@ -38,7 +39,7 @@ class StudyFile(Section):
     """The whole file."""
 
     seeds: Seeds = (0,)
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     runs: Annotated[dict[str, Run], Field(min_length=1)]
 
 
@@ -122,9 +123,7 @@ def used_by(model: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     """
     merged = with_overrides(raw, params.MODEL_NAMES)
     flat = flattened({key: merged.get(key) for key in ("seed", "data", "preprocess", "augment", model, "evaluate")})
-    unused = [
-        f"data.{source}." for source in ("synthetic", "oxford_pet", "folder") if source != flat.get("data.source")
-    ]
+    unused = [f"data.{source}." for source in SOURCES if source != flat.get("data.source")]
     return {key: value for key, value in flat.items() if not key.startswith((*unused, "data.oxford_pet.urls"))}
 
 

@@ -49,6 +49,11 @@ class Line:
         done, all_ = self.states[DONE], self.states.total()
         return str(all_) if done == all_ else f"{done} of {all_}"
 
+    @property
+    def text(self) -> str:
+        """The states of its experiments, such as ``running, queued``."""
+        return ", ".join(state for state in STATES if self.states[state])
+
 
 def lines(study: Study, found: Sequence[Found]) -> list[Line]:
     """One for each run, in the study's order. Raises InputError if no experiment is done."""
@@ -87,10 +92,7 @@ def markdown(study: Study, lines: Sequence[Line]) -> str:
 
 def _cells(line: Line) -> str:
     name = f"**{line.row.name}**" if line.best else line.row.name
-    if line.scores:
-        scores = [str(line.scores[key]) for key in SHOWN]
-    else:
-        scores = [", ".join(state for state in STATES if line.states[state]), *[""] * (len(SHOWN) - 1)]
+    scores = [str(line.scores[key]) for key in SHOWN] if line.scores else [line.text] + [""] * (len(SHOWN) - 1)
     published = "" if line.row.published is None else f"{line.row.published:.4f}"
     return f"| {' | '.join([name, line.row.model, line.seeds, *scores, published])} |"
 
