@@ -7,6 +7,7 @@ runs:
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,15 +68,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Study:
-    """All runs of the file ``path``."""
+    """All runs of the file ``path``; ``texts``: what was set for all of them on the command line."""
 
     name: str
     path: Path
     rows: tuple[Row, ...]
+    texts: tuple[str, ...] = ()
 
     @property
     def experiments(self) -> tuple[Experiment, ...]:
         return tuple(experiment for row in self.rows for experiment in row.experiments)
+
+    def command(self, action: str) -> str:
+        """The command that does ``action`` with this study, for advice."""
+        settings = [part for text in self.texts for part in ("-S", text)]
+        return shlex.join(["python", "-m", "segkit", "study", action, str(self.path), *settings])
 
 
 def read_study(path: Path, texts: Sequence[str] = (), base: Path = Path("params.yaml")) -> Study:
@@ -103,7 +110,7 @@ def read_study(path: Path, texts: Sequence[str] = (), base: Path = Path("params.
         _row(path, name, run, dict(file.set) | run.set | extra, file.seeds, unchanged)
         for name, run in file.runs.items()
     )
-    return Study(path.stem, path, tuple(rows))
+    return Study(path.stem, path, tuple(rows), tuple(texts))
 
 
 def assignment(text: str) -> tuple[str, Any]:

@@ -69,13 +69,13 @@ def _forget(task: reading.Task) -> None:
 
 def _next(study: Study, states: Counter[str]) -> str:
     if states[reading.DONE] == len(study.experiments):
-        return f"all done: {summary(study)}; see them with 'python -m segkit study table {study.path}'"
+        return f"all done: {summary(study)}; see them with: {study.command('table')}"
     waiting = len(study.experiments) - states[reading.DONE] - states[reading.RUNNING]
     if not waiting:
-        return f"the rest is running; follow it with 'python -m segkit study status {study.path}'"
+        return f"the rest is running; follow it with: {study.command('status')}"
     return (
-        "start the queue with 'dvc queue start' (one experiment at a time; --jobs N for more), and follow it with "
-        f"'python -m segkit study status {study.path}'"
+        "start the queue with 'dvc queue start' (one experiment at a time; --jobs N for more), and follow it with: "
+        f"{study.command('status')}"
     )
 
 

@@ -218,11 +218,14 @@ def _data_hash(revision: str) -> str | None:
 
 
 def _same_data(found: list[Found]) -> Iterable[Found]:
-    """Scores of other pictures than those of the first finished experiment are not compared with it."""
-    first = next((each for each in found if each.state == DONE), None)
+    """Scores of other pictures than those of the first finished experiment are not compared with it. Synthetic
+    pictures are drawn anew for each seed."""
+    first: dict[object, Found] = {}
     for each in found:
-        if first and each.state == DONE and each.data != first.data:
+        used = each.experiment.used
+        kind = used["seed"] if used["data.source"] == "synthetic" else None
+        if each.state == DONE and each.data != first.setdefault(kind, each).data:
             name = each.experiment.name
-            why = f"other pictures than {first.experiment.name}; dvc exp remove {name}"
+            why = f"other pictures than {first[kind].experiment.name}; dvc exp remove {name}"
             each = replace(each, state=CONFLICT, detail=why, scores=None)
         yield each

@@ -106,7 +106,7 @@ def _notes(study: Study, lines: Sequence[Line]) -> list[str]:
     if any(line.row.published is not None for line in lines):
         notes.append("Published scores are pixel accuracies by batch; compare them with nothing else.")
     if any(line.states[CONFLICT] for line in lines):
-        notes.append(f"Some have other settings or pictures: 'python -m segkit study status {study.path}'.")
+        notes.append(f"Some have other settings or pictures; see: {study.command('status')}")
     return notes
 
 
@@ -125,14 +125,14 @@ def _counts(found: Sequence[Found]) -> str:
 def _advice(study: Study, found: Sequence[Found]) -> str:
     states = {each.state for each in found}
     if states == {DONE}:
-        return f"see 'python -m segkit study table {study.path}'"
+        return f"see: {study.command('table')}"
     if states <= {DONE, "running"}:
         return "wait for what is running"
     if states <= {DONE, "running", "queued"}:
-        return "start the queue with 'dvc queue start' unless it is at work"
+        return "the queue is at work" if "running" in states else "start the queue with 'dvc queue start'"
     if CONFLICT in states:
         return "remove what has other settings with the commands above, or rename its run"
-    return f"queue the rest with 'python -m segkit study queue {study.path}'"
+    return f"queue the rest with: {study.command('queue')}"
 
 
 def write(path: Path, lines: Sequence[Line]) -> None:

@@ -65,7 +65,7 @@ def test_the_csv_file(tmp_path):
 def test_without_a_finished_run_there_is_no_table(tmp_path):
     made = study(tmp_path, TEXT)
     with pytest.raises(
-        InputError, match=r"no run is done yet \(9 not queued\); queue the rest with 'python -m segkit st"
+        InputError, match=r"no run is done yet \(9 not queued\); queue the rest with: python -m segkit study"
     ):
         table.lines(made, found(made, {}))
 
