@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -44,6 +45,12 @@ def wait_for(workspace: Workspace, wanted: list[str]) -> None:
         assert time.monotonic() < deadline, f"still {now}, not {wanted}"
 
 
+def start_worker(workspace: Workspace) -> None:
+    """Its worker would keep a pipe open, so that whoever reads that would wait for the end of the queue."""
+    command, nowhere = [sys.executable, "-m", "dvc", "queue", "start"], subprocess.DEVNULL
+    subprocess.run(command, cwd=workspace.root, env=workspace.env, stdout=nowhere, stderr=nowhere, check=True)
+
+
 def kill_worker(workspace: Workspace) -> None:
     """The worker of the queue with all that it started, as a restart of the machine would."""
     for record in (workspace.root / ".dvc/tmp/exps/celery").glob("dvc-exp-worker-*.json"):
@@ -68,7 +75,7 @@ def test_a_study_from_the_queue_to_the_table(lab: Workspace):
     assert [line.split(maxsplit=1)[1] for line in again[:3]] == ["already queued"] * 3 and "dvc queue start" in again[3]
 
     lab.git("commit", "--allow-empty", "--quiet", "--message", "meanwhile")  # experiments of earlier baselines count
-    lab.dvc("queue", "start")
+    start_worker(lab)
     wait_for(lab, ["done", "failed", "running"])
     assert [line.split(maxsplit=1)[1] for line in study(lab, "queue")[::2][:2]] == ["done", "already running"]
     kill_worker(lab)

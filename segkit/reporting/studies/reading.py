@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
-from segkit.base.errors import InputError, few
+from segkit.base.errors import InputError, brief, few
 from segkit.base.validation import Section, validate
 from segkit.base.values import PositiveInt, Probability
 from segkit.base.yaml_file import parse_yaml
@@ -121,9 +121,13 @@ def process_of(revision: str) -> int | None:
     """The process id that DVC recorded for a task, also of one that has ended."""
     # 'dvc exp show --json' prints it as well, but only of one baseline at a time, and not while a worker starts a task.
     with suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads(Path(f".dvc/tmp/exps/run/{revision}/{revision}.json").read_text(encoding="utf-8"))
-        return int(record["pid"])
+        return int(json.loads(_record(revision, "json").read_text(encoding="utf-8"))["pid"])
     return None
+
+
+def _record(revision: str, ending: str) -> Path:
+    """What DVC records of a task: ``json``, its process; ``out``, what it printed."""
+    return Path(f".dvc/tmp/exps/run/{revision}/{revision}.{ending}")
 
 
 def is_taken(pid: int | None) -> bool:
@@ -177,7 +181,18 @@ def _find(experiment: Experiment, commits: list[str], tasks: list[Task]) -> Foun
     over = _over(tasks)
     if not over:
         return Found(experiment, MISSING)
-    return Found(experiment, over[0].state, over[0].revision, f"dvc queue logs {over[0].revision[:7]}", tasks=over)
+    return Found(experiment, over[0].state, over[0].revision, _reason(over[0]), tasks=over)
+
+
+def _reason(task: Task) -> str:
+    """Why a task failed: what its stage said last, before DVC's own error; and where to read all that it printed."""
+    logs = f"dvc queue logs {task.revision[:7]}"
+    with suppress(OSError):
+        printed = _record(task.revision, "out").read_text(encoding="utf-8", errors="replace")
+        before, error, _ = printed.partition("ERROR: failed to reproduce")
+        if error and before.strip():
+            return f"{brief(before.strip().splitlines()[-1], 200)}; {logs}"
+    return logs
 
 
 def _over(tasks: Iterable[Task]) -> tuple[Task, ...]:

@@ -92,3 +92,15 @@ def test_synthetic_pictures_of_another_seed_are_no_fault(tmp_path):
     found_ = found(made, {"a": [(0.5, 0.5), (0.5, 0.5)]})
     states = [each.state for each in reading._same_data([replace(e, data=str(i)) for i, e in enumerate(found_)])]
     assert states == [DONE, DONE]
+
+
+def test_what_a_stage_said_last_is_why_it_failed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = Task("abcdef0123", "name", FAILED)
+    assert reading._reason(task) == "dvc queue logs abcdef0"
+    printed = tmp_path / ".dvc/tmp/exps/run/abcdef0123/abcdef0123.out"
+    printed.parent.mkdir(parents=True)
+    printed.write_text("> python -m stages.x\nx: no such file\nERROR: failed to reproduce 'x': ...\nERROR: again\n")
+    assert reading._reason(task) == "x: no such file; dvc queue logs abcdef0"
+    printed.write_text("x: epoch 3\n")
+    assert reading._reason(task) == "dvc queue logs abcdef0"
