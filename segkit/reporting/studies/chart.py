@@ -50,7 +50,7 @@ def _draw_row(axes: Axes, place: int, line: Line) -> None:
                 score.mean, place + offset, xerr=score.deviation, capsize=4, linestyle="", label=label, **style
             )
     if line.row.published is not None:
-        style = {"color": PUBLISHED, "marker": "D", "markersize": 7, "fillstyle": "none", "linestyle": ""}
+        style = {"color": PUBLISHED, "marker": "D", "markersize": 7, "markerfacecolor": "white", "linestyle": ""}
         axes.plot(line.row.published, place, label=LABEL, **style)
 
 
@@ -65,12 +65,14 @@ def _frame(axes: Axes, title: str, lines: Sequence[Line]) -> None:
         axes.spines[side].set_visible(False)
     for model in dict.fromkeys(line.row.model for line in lines):
         places = [place for place, line in enumerate(lines) if line.row.model == model]
-        style = {"transform": axes.get_yaxis_transform(), "rotation": 270, "va": "center", "fontsize": 11}
+        style = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 11}
         axes.text(1.01, (places[0] + places[-1]) / 2, model, **style)
         if places[0]:
             axes.axhline(places[0] - 0.5, color="#888888", linewidth=1)
     axes.set_title(f"{title}: scores of the test set", loc="left", fontsize=14)
-    axes.set_xlabel("★ best validation Dice of its network; bars: standard deviation over seeds", fontsize=11)
+    several = any(line.scores and line.scores["test_dice"].deviation is not None for line in lines)
+    spread = "; bars: standard deviation over seeds" * several
+    axes.set_xlabel(f"★ best validation Dice of its network{spread}", fontsize=11)
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
