@@ -19,8 +19,8 @@ def add(command: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=text)
         action.add_argument("study", type=Path, metavar="FILE", help="the study, such as studies/report.yaml")
         action.add_argument("-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help=SET)
-    action.add_argument("--csv", type=arguments.file, metavar="FILE", help="also write all scores to this file")
-    action.add_argument("--png", type=arguments.file, metavar="FILE", help="also draw a chart")
+    action.add_argument("--csv", type=arguments.file_of("csv"), metavar="FILE", help="also write all scores to this file")
+    action.add_argument("--png", type=arguments.file_of("png"), metavar="FILE", help="also draw a chart")
 
 
 def run(options: argparse.Namespace) -> None:
