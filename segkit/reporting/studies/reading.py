@@ -73,7 +73,8 @@ class Found:
 def read(study: Study) -> list[Found]:
     """What became of each experiment of the study, in its order. Raises InputError where there is no repository."""
     repository.require_repository()
-    commits, tasks = _commits(), _tasks()
+    tasks = _tasks()  # first: what ends meanwhile is then in both, and not in neither
+    commits = _commits()
     found = [_find(each, commits[each.name], tasks[each.name]) for each in study.experiments]
     return list(_same_data(found))
 
