@@ -21,8 +21,8 @@ def add(command: argparse.ArgumentParser) -> None:
     for parser in parsers.values():
         parser.add_argument("study", type=Path, metavar="FILE", help="the study, such as studies/report.yaml")
         parser.add_argument("-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help=SET)
-    parsers["table"].add_argument("--csv", type=arguments.file_of("csv"), metavar="FILE", help="also write all scores to it")
-    parsers["table"].add_argument("--png", type=arguments.file_of("png"), metavar="FILE", help="also draw a chart")
+    for kind, text in (("csv", "also write all scores to this file"), ("png", "also draw a chart")):
+        parsers["table"].add_argument(f"--{kind}", type=arguments.file_of(kind), metavar="FILE", help=text)
 
 
 def run(options: argparse.Namespace) -> None:

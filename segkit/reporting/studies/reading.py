@@ -58,15 +58,16 @@ class Task:
 @dataclass(frozen=True)
 class Found:
     """An experiment of the study and what became of it. ``revision``: its commit, or that of its newest task.
-    ``tasks``: what is left in the queue of attempts that failed or were interrupted. ``data``: hash of the downloaded
-    pictures."""
+    ``tasks``: what is left in the queue of attempts that failed or were interrupted. ``pictures``, ``excluded``: hashes
+    of what was downloaded, and of the list ``data.exclude``."""
 
     experiment: Experiment
     state: str
     revision: str = ""
     detail: str = ""
     scores: Scores | None = None
-    data: str | None = None
+    pictures: str | None = None
+    excluded: str | None = None
     tasks: tuple[Task, ...] = ()
 
 
@@ -222,26 +223,31 @@ def _finished(experiment: Experiment, revision: str) -> Found:
             f"the experiment {experiment.name} has no usable {path} ({error}); remove it with 'dvc exp remove "
             f"{experiment.name}' and queue it again"
         ) from None
-    return Found(experiment, DONE, revision, scores=scores, data=_data_hash(revision))
+    pictures = _hash(revision, "download", "outs", "data/raw/download")
+    excluded = _hash(revision, "preprocess", "deps", experiment.used.get("data.exclude"))
+    return Found(experiment, DONE, revision, scores=scores, pictures=pictures, excluded=excluded)
 
 
-def _data_hash(revision: str) -> str | None:
-    """The hash of what ``download`` wrote."""
+def _hash(revision: str, stage: str, kind: str, path: object) -> str | None:
+    """The hash of a file or folder in the dvc.lock of a commit."""
     lock, _ = parse_yaml(repository.content(revision, "dvc.lock") or "", f"{revision[:7]}:dvc.lock")
-    with suppress(KeyError, IndexError, TypeError):
-        return str(lock["stages"]["download"]["outs"][0]["md5"])
+    with suppress(KeyError, TypeError):
+        return next((str(each["md5"]) for each in lock["stages"][stage][kind] if each["path"] == path), None)
     return None
 
 
 def _same_data(found: list[Found]) -> Iterable[Found]:
-    """Scores of other pictures than those of the first finished experiment are not compared with it. Synthetic
-    pictures are drawn anew for each seed."""
-    first: dict[object, Found] = {}
+    """Scores of other pictures than those of the first finished experiment are not compared with it, nor those of a
+    list ``data.exclude`` that has changed. Synthetic pictures are drawn anew for each seed."""
+    pictures: dict[object, Found] = {}
+    lists: dict[object, Found] = {}
     for each in found:
-        used = each.experiment.used
-        kind = used["seed"] if used["data.source"] == "synthetic" else None
-        if each.state == DONE and each.data != first.setdefault(kind, each).data:
-            name = each.experiment.name
-            why = f"other pictures than {first[kind].experiment.name}; dvc exp remove {name}"
-            each = replace(each, state=CONFLICT, detail=why, scores=None)
+        if each.state == DONE:
+            used, name = each.experiment.used, each.experiment.name
+            first = pictures.setdefault(used["seed"] if used["data.source"] == "synthetic" else None, each)
+            other = f"other pictures than {first.experiment.name}" if each.pictures != first.pictures else ""
+            first = lists.setdefault(used.get("data.exclude"), each)
+            other = other or (each.excluded != first.excluded and f"another data.exclude than {first.experiment.name}")
+            if other:
+                each = replace(each, state=CONFLICT, detail=f"{other}; dvc exp remove {name}", scores=None)
         yield each

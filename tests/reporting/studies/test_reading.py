@@ -80,17 +80,19 @@ def test_other_settings_are_named(tmp_path, commits):
 def test_scores_of_other_pictures_are_not_compared(tmp_path):
     made = study(tmp_path, "runs: {a: {model: unet}, b: {model: unet}}", "data.source=oxford_pet")
     one, two = found(made, {"a": [(0.5, 0.5)], "b": [(0.5, 0.5)]})
-    same = list(reading._same_data([replace(one, data="x"), replace(two, data="x")]))
+    same = list(reading._same_data([replace(one, pictures="x"), replace(two, pictures="x")]))
     assert [each.state for each in same] == [DONE, DONE]
-    _, other = reading._same_data([replace(one, data="x"), replace(two, data="y")])
+    _, other = reading._same_data([replace(one, pictures="x"), replace(two, pictures="y")])
     assert (other.state, other.scores) == (CONFLICT, None)
     assert other.detail == "other pictures than mine-a-s0; dvc exp remove mine-b-s0"
+    _, other = reading._same_data([replace(one, excluded="x"), replace(two, excluded="y")])
+    assert other.detail == "another data.exclude than mine-a-s0; dvc exp remove mine-b-s0"
 
 
 def test_synthetic_pictures_of_another_seed_are_no_fault(tmp_path):
     made = study(tmp_path, "seeds: [0, 1]\nruns: {a: {model: unet}}", "data.source=synthetic")
     found_ = found(made, {"a": [(0.5, 0.5), (0.5, 0.5)]})
-    states = [each.state for each in reading._same_data([replace(e, data=str(i)) for i, e in enumerate(found_)])]
+    states = [each.state for each in reading._same_data([replace(e, pictures=str(i)) for i, e in enumerate(found_)])]
     assert states == [DONE, DONE]
 
 
