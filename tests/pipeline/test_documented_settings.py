@@ -12,6 +12,7 @@ from tests.pipeline.import_graph import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "params.yaml", *sorted((ROOT / "docs").rglob("*.md"))]
 DOCUMENTS.remove(ROOT / "docs/how-to/extend.md")  # sets keys that it adds; test_extend.py follows it
+DOCUMENTS.remove(ROOT / "docs/reference/commands.md")  # names the option, with a placeholder
 SETTING = re.compile(r"(?:-S|--set-param)[ =](?:'([^']+)'|([^\s`'\"]+))")
 
 # One command a line, since its settings are checked together.
