@@ -56,8 +56,8 @@ def _queued(found: Found) -> str:
 def _forget(task: reading.Task) -> None:
     """Remove an attempt that is over from DVC's queue, so that its listing shows each experiment once.
 
-    DVC cannot remove a task that it takes for running; 'kill' makes it notice that there is no process. If the id of the
-    process that it recorded belongs to another one by now, that would be killed, so the task stays in the listing.
+    DVC cannot remove a task that it takes for running; 'kill' makes it notice that there is no process. If the id that
+    it recorded belongs to another process by now, that one would be killed, so the task stays in the listing.
     """
     with suppress(InputError):  # the listing is a convenience
         if task.state == reading.INTERRUPTED:
