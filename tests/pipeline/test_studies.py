@@ -105,7 +105,7 @@ def _revision(lab: Workspace, name: str) -> str:
 
 @pytest.mark.slow
 def test_what_was_made_with_other_settings_is_not_overwritten(lab: Workspace):
-    study(lab, "queue", "-S", "evaluate.threshold=0.4", "-S", "data.folder.group='(a\\d), b'")
+    study(lab, "queue", "-S", "evaluate.threshold=0.4", "-S", "runtime.weights_dir='(a\\d), b'")
     assert states(lab) == ["other settings"] * 3
     printed = study(lab, "status")
     assert "tiny-done-s0     other settings  evaluate.threshold; dvc queue remove tiny-done-s0" in printed
@@ -116,7 +116,7 @@ def test_what_was_made_with_other_settings_is_not_overwritten(lab: Workspace):
     assert study(lab, "queue", "-S", "evaluate.threshold=0.4")[0].endswith("already queued")
     assert lab.dvc("queue", "status").stdout == before
     stashed = lab.git("show", "refs/exps/celery/stash:params.yaml")
-    assert r"group: (a\d), b" in stashed
+    assert r"weights_dir: (a\d), b" in stashed
 
 
 def test_outside_of_a_repository_a_study_is_refused_in_one_line(tree: Workspace):
