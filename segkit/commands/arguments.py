@@ -21,9 +21,10 @@ def file_of(kind: str, made: str = "") -> Callable[[str], Path]:
     that need not exist yet."""
 
     def path(text: str) -> Path:
-        if Path(text).suffix.lower() != f".{kind}":
+        path = Path(text) if made and Path(text).parent == Path(made) else file(text)
+        if path.suffix.lower() != f".{kind}":
             raise argparse.ArgumentTypeError(f"not the name of a {kind.upper()} file, NAME.{kind}: {text!r}")
-        return Path(text) if Path(text).parent == Path(made) else file(text)
+        return path
 
     return path
 

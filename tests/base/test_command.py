@@ -73,7 +73,7 @@ def test_a_missing_optional_package_is_installed_by_pip(capsys, name, packages):
 
 def test_optional_packages_are_those_of_the_extras():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    named = {re.match(r"\w+", package)[0] for extra in ("export", "demo") for package in extras[extra]}
+    named = {re.match(r"\w+", package)[0] for extra in ("export", "demo", "report") for package in extras[extra]}
     assert {package for packages in command.OPTIONAL for package in packages} == named
 
 
