@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import segkit
 from segkit.augment.plan import make_plan
 from segkit.base import interrupts
 from segkit.base.errors import InputError
-from segkit.base.files import atomic_write, remove
+from segkit.base.files import atomic_write, digest, remove
 from segkit.base.interrupts import Stop
 from segkit.base.packed import read_summary
 from segkit.base.params import Params, recipe_key
@@ -38,11 +39,12 @@ from segkit.training.fit import Fit, NotFinite
 from segkit.training.logbook import Logbook
 from segkit.training.loop import Engine
 from segkit.training.pace import Pace
-from segkit.training.run import build_engine, code_fingerprint, refuse_batch_size
+from segkit.training.run import build_engine, refuse_batch_size
 from segkit.training.schedules import image_size
 from segkit.training.state import SavedState, Saver, parse
 
 BATCH = 32
+ROOMS = ("augment", "models", "training")
 
 
 class HeldOut:
@@ -137,7 +139,7 @@ class HeldOut:
             "params": self.params.model_dump(mode="json", exclude={"runtime", "data"}, warnings=False),
             "files": self.summary["files"],
             "folds": self.count,
-            "code": code_fingerprint(),
+            "code": [digest(path) for path in _code()],
         }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
@@ -146,6 +148,16 @@ class HeldOut:
         for folder in (kept() / "audit").glob(f"{self.name}-*"):
             if folder != self.folder:
                 remove(folder)
+
+
+def _code() -> list[Path]:
+    """The files that can change what a network learns and predicts."""
+    top = Path(segkit.__file__).parent
+    return sorted(path for room in (*ROOMS, "reporting/audit/held_out.py") for path in _files(top / room))
+
+
+def _files(place: Path) -> list[Path]:
+    return [place] if place.is_file() else list(place.rglob("*.py"))
 
 
 class _Lines(Logbook):
