@@ -5,10 +5,10 @@ from types import ModuleType
 from typing import NoReturn
 
 from segkit.base.command import run_command
-from segkit.commands import audit, bench, demo, evaluate, export, predict, results, study, validate
+from segkit.commands import audit, bench, demo, evaluate, export, predict, report, results, study, validate
 
 AGAIN = "run the same command again"  # unless a command says otherwise
-COMMANDS = (results, validate, bench, predict, evaluate, export, demo, audit, study)
+COMMANDS = (results, report, validate, bench, predict, evaluate, export, demo, audit, study)
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,0 +1,1 @@
+"""The panels of the page, one file each: numbers in, a finding, figures and tables out."""

@@ -1,0 +1,99 @@
+"""What the networks were trained and tested on."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segkit.base.packed import read_samples
+from segkit.reporting.page.collect import Run
+from segkit.reporting.page.content import Panel, Picture, Table, Text, decimals, percent
+from segkit.reporting.page.pictures import encoded, shrunk
+
+SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+SOURCES = {"synthetic": "synthetic pets, drawn by segkit", "oxford_pet": "Oxford-IIIT Pet", "folder": "an own folder"}
+PREVIEW = Path("data/augmented/preview.png")
+PREVIEW_SIDE = 1000  # pixels
+LISTED = 5
+FINDINGS = {
+    "skipped": "left out: unusable, without foreground, or a copy",
+    "leakage": "the same picture in two splits",
+    "contradictions": "the same picture with two masks",
+    "reversed": "foreground and background may be reversed",
+    "framed": "mask with a frame",
+    "no_background": "mask without background",
+    "vanished": "mask whose foreground vanishes at this size",
+}
+
+
+def panel(run: Run) -> Panel:
+    """Counts, sizes, meaning of the masks' values, what looks wrong, a preview of the augmentation."""
+    summary = run.summary
+    total = sum(split["images"] for split in summary["splits"].values())
+    wrong = [key for key in FINDINGS if summary.get(key)]
+    finding = f"{total:,} pictures from {SOURCES.get(run.source, 'a source that is not recorded')}; " + (
+        "no leak between the splits" if "leakage" not in wrong else f"{len(summary['leakage']):,} in two splits"
+    )
+    finding += f", {summary.get('duplicates', 0):,} duplicates within a split, {len(summary.get('skipped', {})):,} left out."
+    return Panel("data", "Data card", finding, [
+        Table("Pictures by split", ["split", "pictures", "rows", "groups", "foreground", "smallest", "median", "largest"],
+              [_split(run, split) for split in SPLITS]),
+        Table("How they are read", ["property", "value"], _reading(summary), numbers=2),
+        Table("What looks wrong", ["finding", "number", "examples"], [_wrong(summary, key) for key in FINDINGS]),
+        *_preview(),
+    ])  # fmt: skip
+
+
+def _split(run: Run, split: str) -> list[str]:
+    rows = {row["name"]: row for row in read_samples(run.paths.processed, split)}
+    sizes = sorted(((row["width"], row["height"]) for row in rows.values()), key=np.prod)
+    groups = Counter(row["group"] for row in rows.values() if row["group"])
+    known = run.summary["splits"][split]
+    ends = ["{}×{}".format(*sizes[place]) for place in (0, len(sizes) // 2, -1)] if sizes else ["–"] * 3
+    counts = [f"{known['images']:,}", f"{known['windows']:,}", f"{len(groups):,}" if groups else "none"]
+    return [SPLITS[split], *counts, percent(known["foreground"]), *ends]
+
+
+def _reading(summary: dict[str, Any]) -> list[list[str]]:
+    height, width = summary["size"]
+    best = summary.get("best_dice")
+    rows = {
+        "input size": f"{width}×{height} px, {summary['resize']}",
+        "border of trimaps": summary["border"],
+        "masks": _words(summary.get("masks")),
+        "range of values": _words(summary.get("range")) if summary.get("range") else "8 bits as they are",
+        "remarks": "; ".join(summary.get("notes", [])) or "none",
+        "best possible Dice": f"{decimals(best['mean'])} on average, {decimals(best['worst'])} for {best['worst_name']}"
+        if best
+        else "1: no mask is resized",
+        "SHA-256 of the summary": summary_fingerprint(summary),
+    }
+    return [list(row) for row in rows.items()]
+
+
+def summary_fingerprint(summary: dict[str, Any]) -> str:
+    """Of the packed files, shortened."""
+    from segkit.base.packed import summary_digest
+
+    return summary_digest(summary)[:16]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_words(inner)}" for key, inner in value.items())
+    return ", ".join(map(_words, value)) if isinstance(value, list) else str(value)
+
+
+def _wrong(summary: dict[str, Any], key: str) -> list[str]:
+    found = summary.get(key) or []
+    names = list(found) if isinstance(found, dict) else [each if isinstance(each, str) else each[0] for each in found]
+    return [FINDINGS[key], f"{len(names):,}", ", ".join(names[:LISTED]) + ", …" * (len(names) > LISTED) or "–"]
+
+
+def _preview() -> list:
+    if not PREVIEW.is_file():
+        return [Text(f"There is no preview of the augmentation here ({PREVIEW}).", note=True)]
+    image = shrunk(PREVIEW, PREVIEW_SIDE)
+    label = "Preview of the augmentation: training images beside transformed copies"
+    return [Picture(encoded(image), *image.size, label, "Training images as they are, and as the network sees them.")]

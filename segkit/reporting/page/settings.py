@@ -1,0 +1,52 @@
+"""params.yaml as it is written, here and at another commit, and what differs."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from segkit.base.errors import InputError
+from segkit.base.yaml_file import read_yaml
+from segkit.reporting.page.revision import text_at
+
+PARAMS = Path("params.yaml")
+Settings = dict[str, str]
+
+
+def settings_here() -> Settings:
+    """Every setting by its path, ``{"train.lr": "0.003"}``; raises InputError if params.yaml cannot be read."""
+    return _flat(read_yaml(PARAMS)[0])
+
+
+def settings_at(commit: str, words: str) -> Settings:
+    """The same at ``commit``; raises InputError, which begins with ``words``, if there is no such file."""
+    if (text := text_at(commit, PARAMS)) is None:
+        raise InputError(f"{words}: there is no {PARAMS} at this revision; name one that has it")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / PARAMS.name
+        path.write_text(text, encoding="utf-8")
+        try:
+            return _flat(read_yaml(path)[0])
+        except InputError as error:
+            raise InputError(f"{words}: {str(error).replace(str(path), str(PARAMS))}") from None
+
+
+def differences(before: Settings, after: Settings) -> dict[str, tuple[str, str]]:
+    """Settings that are not the same, ``(before, after)``; a dash for one that is not there."""
+    keys = [*after, *(key for key in before if key not in after)]
+    return {key: (before.get(key, "–"), after.get(key, "–")) for key in keys if before.get(key) != after.get(key)}
+
+
+def _flat(settings: Any, above: str = "") -> Settings:
+    found: Settings = {}
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        if isinstance(value, dict) and value:
+            found |= _flat(value, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = _words(value)
+    return found
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,52 @@
+"""CSV files that the stages wrote, as columns of numbers."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from segkit.base.errors import InputError, brief, few
+
+AGAIN = "run 'dvc repro' or 'dvc pull'"
+Columns = dict[str, np.ndarray]
+
+
+def existing(path: Path) -> Path:
+    """``path``; raises InputError if there is no such file."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing; {AGAIN}")
+    return path
+
+
+def read_columns(path: Path, numbers: Iterable[str], texts: Iterable[str] = ()) -> Columns:
+    """Columns of ``path`` by name: ``float64 (N,)``, or ``object (N,)`` for ``texts``.
+
+    Other columns are left out. Raises InputError for a file that is missing or empty, lacks a column, or has a line
+    that is cut or holds something else than finite numbers.
+    """
+    numbers, texts = tuple(numbers), tuple(texts)
+    try:
+        with open(existing(path), encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if missing := [name for name in (*texts, *numbers) if name not in (reader.fieldnames or ())]:
+                raise InputError(f"{path} has no column {few(missing)}; {AGAIN}")
+            rows = [_row(path, reader.line_num, row, numbers, texts) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a CSV file ({brief(error)}); {AGAIN}") from None
+    if not rows:
+        raise InputError(f"{path} has no rows; {AGAIN}")
+    columns = dict(zip((*texts, *numbers), zip(*rows, strict=True), strict=True))
+    return {name: np.array(column, object if name in texts else float) for name, column in columns.items()}
+
+
+def _row(path: Path, line: int, row: dict, numbers: tuple[str, ...], texts: tuple[str, ...]) -> list:
+    if None in row or None in row.values():
+        raise InputError(f"{path}, line {line}: not as many values as there are columns; {AGAIN}")
+    try:
+        values = [float(row[name]) for name in numbers]
+    except ValueError as error:
+        raise InputError(f"{path}, line {line}: {brief(error)}; {AGAIN}") from None
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}, line {line}: a number that is not finite; {AGAIN}")
+    return [*(row[name] for name in texts), *values]
