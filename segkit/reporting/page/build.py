@@ -20,7 +20,6 @@ from segkit.reporting.page.measure import cost
 from segkit.reporting.page.origin import origin
 from segkit.reporting.page.panels import (
     boundary,
-    cost as cost_panel,
     data,
     distribution,
     mistakes,
@@ -31,6 +30,9 @@ from segkit.reporting.page.panels import (
     slices,
     training,
     verdict,
+)
+from segkit.reporting.page.panels import (
+    cost as cost_panel,
 )
 
 MOST_BYTES = 5_000_000
