@@ -24,7 +24,7 @@ def add(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--robustness", type=Path, metavar="FILE",
-        help="what 'python -m benchmarks.robustness --json FILE' wrote; default: reports/robustness.json, if it is there",
+        help="from python -m benchmarks.robustness --json FILE; default: reports/robustness.json, if it is there",
     )  # fmt: skip
     command.add_argument(
         "--no-timing", action="store_true", help="measure neither seconds nor memory: the same results, the same bytes"

@@ -74,7 +74,15 @@ def render(run: Run, panels: Sequence[Panel]) -> str:
     template = environment.from_string((own / "page.html.j2").read_text(encoding="utf-8"))
     style, script = ((own / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     title = " and ".join(network.title for network in run.networks)
-    return template.render(panels=panels, style=style, script=script, title=title, source=run.source) + "\n"
+    names = {"panels": panels, "style": style, "script": script, "title": title, "subject": _subject(run)}
+    return template.render(names) + "\n"
+
+
+def _subject(run: Run) -> str:
+    height, width = run.summary["size"]
+    tiled = "in windows of " if run.summary["resize"] == "tile" else ""
+    source = data.SOURCES.get(run.source, data.UNKNOWN)
+    return f"Tested on {len(run.names):,} images: {source}, {tiled}{width}×{height} px"
 
 
 def _panels(run: Run, params: Params, wishes: Wishes) -> list[Panel]:

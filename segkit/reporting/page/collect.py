@@ -20,6 +20,7 @@ from segkit.evaluation.scores import SCORES
 from segkit.models.checkpoint import Checkpoint, load_checkpoint
 from segkit.models.counts import dice_per_image
 from segkit.reporting.page.recorded import refuse_edited
+from segkit.reporting.page.settings import Settings, settings_here
 from segkit.reporting.page.tables import AGAIN, Columns, existing, read_columns
 
 TITLES = {"unet": "U-Net", "resnet34_unet": "ResNet34-UNet"}
@@ -133,7 +134,8 @@ def collect(paths: Paths) -> Run:
     if not evaluated:
         raise InputError(f"nothing is evaluated yet: no {paths.metrics}/scores/NAME.json here; run 'dvc repro'")
     summary = read_summary(paths.processed)
-    networks = [_network(name, paths) for name in evaluated]
+    settings = settings_here()
+    networks = [_network(name, paths, settings) for name in evaluated]
     first = networks[0].images["name"]
     for network in networks[1:]:
         if not np.array_equal(first, network.images["name"]):
@@ -142,7 +144,7 @@ def collect(paths: Paths) -> Run:
     return Run(networks, summary, paths)
 
 
-def _network(name: str, paths: Paths) -> Network:
+def _network(name: str, paths: Paths, settings: Settings) -> Network:
     scores = _checked(AllScores, paths.metrics / "scores" / f"{name}.json")
     training = _checked(Training, paths.metrics / "training" / f"{name}.json")
     numbers = (*COUNTS, "dice", "dice_original", *SLICED, *MISTAKES)
@@ -153,7 +155,7 @@ def _network(name: str, paths: Paths) -> Network:
     checkpoint = load_checkpoint(paths.models / f"{name}.safetensors")
     recorded_in, epochs = _epochs(name, len(curves["epoch"]))
     network = Network(name, scores, training, images, analysis, curves, epochs, recorded_in, checkpoint)
-    refuse_edited(name, paths)
+    refuse_edited(name, paths, settings)
     _refuse_contradictions(network, paths)
     return network
 

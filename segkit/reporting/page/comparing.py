@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segkit.base.errors import InputError, brief
+from segkit.base.errors import InputError, brief, few
 from segkit.reporting.page.collect import TITLES, Network, Run
 from segkit.reporting.page.panels.paired import Pair
 from segkit.reporting.page.revision import pictures_at, resolve
@@ -36,7 +36,7 @@ def over_seeds(run: Run, revisions: Sequence[str]) -> dict[str, np.ndarray]:
         commit = resolve(revision, "--seed-rev")
         there = settings_at(commit, option)
         if other := [key for key in differences(there, here) if key != "seed" and not key.startswith("runtime.")]:
-            raise InputError(f"{option}: differs not only in seed, but in {', '.join(other[:3])}; use --compare for that")
+            raise InputError(f"{option}: differs in {few(other)}, and not in seed alone; use --compare for that")
         if (seed := there.get("seed")) in seeds:
             raise InputError(f"{option}: has seed {seed}, as {seeds[seed]}; name trainings with different seeds")
         seeds[seed] = brief(revision)

@@ -28,13 +28,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts under a line of titles; from column ``numbers`` on they are numbers. ``folded``: shown on demand."""
+    """Rows of texts under a line of titles; from column ``numbers`` on they are numbers.
+
+    ``groups``: a line above the titles, each for so many columns after the first. ``folded``: shown on demand.
+    """
 
     caption: str
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
     numbers: int = 1
     folded: bool = False
+    groups: Sequence[tuple[str, int]] = ()
     kind: ClassVar[str] = "table"
 
 

@@ -62,7 +62,7 @@ class Drawing:
     """A figure in progress: draw on ``axes``; ``svg`` is there after the ``with`` block."""
 
     axes: Axes
-    svg: Markup = Markup()
+    svg: Markup | None = None
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def dots(axes: Axes, x: np.ndarray, y: np.ndarray, fill: str, size: float = 3.5)
     """Thousands of points as one path, a tenth as long as a marker for each."""
     points = np.repeat(np.stack([x, y], axis=1), 2, axis=0)
     codes = np.tile([Outline.MOVETO, Outline.LINETO], len(points) // 2)
-    style = {"facecolor": "none", "edgecolor": fill, "linewidth": size, "capstyle": "round", "alpha": 0.45}
+    style = {"facecolor": "none", "edgecolor": fill, "linewidth": size, "capstyle": "round", "alpha": 0.6}
     axes.add_patch(PathPatch(Outline(points, codes), **style))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from segkit.base.errors import InputError
+from segkit.base.errors import InputError, brief
 from segkit.base.packed import BACKGROUND, FOREGROUND
 from segkit.base.params import Params
 from segkit.evaluation.evaluate import predictions
@@ -16,13 +16,15 @@ from segkit.evaluation.images import ImageSet
 from segkit.evaluation.pictures import LEGEND
 from segkit.evaluation.stitching import content
 from segkit.models import heads
+from segkit.models.counts import count
 from segkit.models.predictor import Predictor
-from segkit.reporting.page.collect import Run
+from segkit.reporting.page.collect import Network, Run
 from segkit.reporting.page.content import Panel, Text
 from segkit.reporting.page.drawing import role
 from segkit.reporting.page.pictures import encoded, encoded_layer
 
 WORST, SPREAD = 24, 12
+SLACK = 0.01  # share of the pixels that rounding may change
 SIDE = 256  # pixels; the most a picture is shown with
 
 
@@ -98,16 +100,30 @@ def choose(dice: np.ndarray) -> list[int]:
     return [*worst.tolist(), *rest[spread].tolist()]
 
 
-def _layers(run: Run, network, test: ImageSet, chosen: list[int], params: Params, device: torch.device) -> list[str]:
+def _layers(
+    run: Run, network: Network, test: ImageSet, chosen: list[int], params: Params, device: torch.device
+) -> list[str]:
     predictor = Predictor(network.checkpoint, device, tta=params.evaluate.tta == "flip")
     layers = []
     for image, probabilities in zip(chosen, predictions(predictor, test, chosen), strict=True):
         prediction = heads.predict(probabilities, params.evaluate.threshold).numpy()
         mask = test.mask(image)
+        _compare(network, image, prediction, mask)
         if not test.tiled:
             prediction, mask = (content(values, test.rows[image][0]) for values in (prediction, mask))
         layers.append(encoded_layer(layer(mask, prediction)))
     return layers
+
+
+def _compare(network: Network, image: int, prediction: np.ndarray, mask: np.ndarray) -> None:
+    """Raise InputError if this is not the prediction that was scored, but for rounding on another machine."""
+    counts = count(torch.from_numpy(prediction)[None], torch.from_numpy(mask)[None])[0].numpy()
+    if abs(counts - network.counts[image]).max() > SLACK * counts.sum() + 4:
+        name = brief(network.images["name"][image])
+        raise InputError(
+            f"{network.name}: the checkpoint does not predict what was evaluated for {name}; run 'dvc repro' or "
+            "'dvc checkout'"
+        )
 
 
 def layer(mask: np.ndarray, prediction: np.ndarray) -> Image.Image:

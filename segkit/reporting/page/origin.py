@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 import segkit
+from segkit.base.errors import counted, few
 from segkit.reporting.page.measure import device_words
 from segkit.reporting.page.revision import git, resolve
 from segkit.reporting.page.settings import Settings, differences, settings_at, settings_here
@@ -40,7 +41,7 @@ def origin(arguments: Sequence[str], defaults: str | None, device: torch.device)
     state = "no git repository"
     if commit:
         dirty = [line[3:] for line in (git("status", "--porcelain") or "").splitlines()]
-        state = f"{len(dirty):,} files changed or added: {', '.join(dirty[:8])}{', …' * (len(dirty) > 8)}" if dirty else "clean"
+        state = f"{counted(len(dirty), 'file')} changed or added: {few(dirty)}" if dirty else "clean"
     facts = {
         "commit": commit or "none",
         "working tree": state,

@@ -11,15 +11,22 @@ import yaml
 from segkit.base.errors import InputError, brief
 from segkit.base.files import digest
 from segkit.base.workspace import Paths
+from segkit.reporting.page.settings import Settings, flat
 
 LOCK = Path("dvc.lock")
 
 
-def refuse_edited(name: str, paths: Paths) -> None:
-    """Compare the files of a network with the hashes in ``dvc.lock``; raises InputError for one that differs.
+def refuse_edited(name: str, paths: Paths, settings: Settings) -> None:
+    """Compare the files of a network, and the ``settings``, with ``dvc.lock``; raises InputError for what differs.
 
     What ``dvc.lock`` does not list, as where the stages were run without DVC, is not checked.
     """
+    for key, value in _settings(name).items():
+        if (here := settings.get(key)) != value:
+            raise InputError(
+                f"params.yaml has {key}: {here}, but the results of {name} are of {value}; run 'dvc repro', or set it "
+                "back"
+            )
     shown = {str(paths.models / f"{name}.safetensors"), str(paths.metrics / "analysis" / name)}
     shown |= {str(paths.metrics / kind / f"{name}.json") for kind in (".", "scores", "training")}
     shown |= {str(paths.metrics / kind / f"{name}.csv") for kind in ("per_image", "curves")}
@@ -29,6 +36,16 @@ def refuse_edited(name: str, paths: Paths) -> None:
                 f"{path} is not the one that {LOCK} records: it was edited, or is of another run; run 'dvc repro' or "
                 "'dvc checkout'"
             )
+
+
+def _settings(name: str) -> Settings:
+    """What the stages of a network read from params.yaml."""
+    stages = _stages()
+    found: Settings = {}
+    for stage in (f"train_{name}", f"evaluate@{name}"):
+        for key, value in stages.get(stage, {}).get("params", {}).get("params.yaml", {}).items():
+            found |= flat({key: value})
+    return found
 
 
 def recorded(name: str) -> Iterator[tuple[str, str]]:

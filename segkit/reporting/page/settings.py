@@ -14,7 +14,7 @@ Settings = dict[str, str]
 
 def settings_here() -> Settings:
     """Every setting by its path, ``{"train.lr": "0.003"}``; raises InputError if params.yaml cannot be read."""
-    return _flat(read_yaml(PARAMS)[0])
+    return flat(read_yaml(PARAMS)[0])
 
 
 def settings_at(commit: str, words: str) -> Settings:
@@ -25,7 +25,7 @@ def settings_at(commit: str, words: str) -> Settings:
         path = Path(folder) / PARAMS.name
         path.write_text(text, encoding="utf-8")
         try:
-            return _flat(read_yaml(path)[0])
+            return flat(read_yaml(path)[0])
         except InputError as error:
             raise InputError(f"{words}: {str(error).replace(str(path), str(PARAMS))}") from None
 
@@ -36,11 +36,12 @@ def differences(before: Settings, after: Settings) -> dict[str, tuple[str, str]]
     return {key: (before.get(key, "–"), after.get(key, "–")) for key in keys if before.get(key) != after.get(key)}
 
 
-def _flat(settings: Any, above: str = "") -> Settings:
+def flat(settings: Any, above: str = "") -> Settings:
+    """Nested dicts as one: ``{"train": {"lr": 0.003}}`` is ``{"train.lr": "0.003"}``."""
     found: Settings = {}
     for key, value in settings.items() if isinstance(settings, dict) else ():
         if isinstance(value, dict) and value:
-            found |= _flat(value, f"{above}{key}.")
+            found |= flat(value, f"{above}{key}.")
         else:
             found[f"{above}{key}"] = _words(value)
     return found

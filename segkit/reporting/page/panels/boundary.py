@@ -1,9 +1,9 @@
-"""Where in the picture the errors are: at the contour, or far from it."""
+"""Where in the image the errors are: at the contour, or far from it."""
 
 from matplotlib.ticker import PercentFormatter
 
 from segkit.reporting.page.collect import Network, Run
-from segkit.reporting.page.content import Figure, Panel, Row, percent
+from segkit.reporting.page.content import Figure, Panel, Row, listed, percent
 from segkit.reporting.page.drawing import DASHES, MUTED, colour, drawing, legend
 
 NEAR = 2  # pixels
@@ -12,7 +12,7 @@ NEAR = 2  # pixels
 def panel(run: Run) -> Panel:
     """Rate and number of wrong pixels against their distance from the mask's contour."""
     parts = [f"{percent(near(network), 0)} ({network.title})" for network in run.networks]
-    finding = f"Within {NEAR} pixels of the contour lie {' and '.join(parts)} of all wrong pixels."
+    finding = f"Within {NEAR} pixels of the contour lie {listed(parts)} of all wrong pixels."
     return Panel("boundary", "Errors at the contour", finding, [Row([_rate(run), _share(run)])])
 
 
@@ -32,7 +32,7 @@ def _rate(run: Run) -> Figure:
             _line(drawn.axes, table["distance"], rate, place, network.title)
             worst.append(f"{percent(rate.max(), 0)} ({network.title})")
         _finish(drawn.axes)
-    caption = f"The error rate peaks at {' and '.join(worst)}. The first and the last distance stand for all beyond."
+    caption = f"The error rate peaks at {listed(worst)}. The first and the last distance stand for all beyond."
     return Figure(drawn.svg, "Share of wrong pixels at each distance from the contour", caption)
 
 
@@ -45,7 +45,7 @@ def _share(run: Run) -> Figure:
             _line(drawn.axes, table["distance"], share, place, network.title)
             deep.append(f"{percent(share[table['distance'] < -NEAR].sum(), 0)} ({network.title})")
         _finish(drawn.axes)
-    caption = f"Deeper inside than {NEAR} pixels lie {' and '.join(deep)} of the wrong pixels: parts that were missed."
+    caption = f"Deeper inside than {NEAR} pixels lie {listed(deep)} of the wrong pixels: parts that were missed."
     return Figure(drawn.svg, "Share of all wrong pixels by distance from the contour", caption)
 
 

@@ -1,4 +1,4 @@
-"""What a network costs, and how much of its quality is left on damaged pictures."""
+"""What a network costs, and how much of its quality is left on damaged images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,13 +20,13 @@ ASK = "python -m benchmarks.robustness models/unet.safetensors models/resnet34_u
 def panel(run: Run, costs: Mapping[str, Cost], robustness: dict[str, Any] | None) -> Panel:
     """``robustness``: what ``benchmarks.robustness --json`` wrote, if there is any."""
     rows = [[network.title, *_cells(costs[network.name])] for network in run.networks]
-    titles = ["network", "parameters", "GFLOPs a picture", "seconds a picture", "peak memory, MiB"]
+    titles = ["network", "parameters", "GFLOPs per image", "seconds per image", "peak memory, MiB"]
     measured = next(iter(costs.values()))
     height, width = run.summary["size"]
     words = f"FLOPs of one forward pass at {width}×{height} px, a multiplication and an addition counted as two. "
     words += (
-        f"Seconds: median of single pictures in fp32 on {measured.device}; memory: of a process that loads the "
-        "checkpoint and predicts one picture at a time, with torch itself."
+        f"Seconds: median of single images in fp32 on {measured.device}; memory: of a process that loads the "
+        "checkpoint and predicts one image at a time, with torch itself."
         if measured.seconds is not None
         else "Seconds and memory were not measured (--no-timing)."
     )
@@ -60,7 +60,7 @@ def _cells(cost: Cost) -> list[str]:
 
 def _finding(run: Run, costs: Mapping[str, Cost]) -> str:
     least = min(run.networks, key=lambda network: costs[network.name].flops)
-    words = f"{least.title} needs {costs[least.name].flops / 1e9:,.2f} GFLOPs a picture"
+    words = f"{least.title} needs {costs[least.name].flops / 1e9:,.2f} GFLOPs per image"
     for network in run.networks:
         if network is not least:
             factor = costs[network.name].flops / costs[least.name].flops
@@ -75,12 +75,12 @@ def _robustness(run: Run, found: dict[str, Any] | None) -> list:
     networks = [network for network in run.networks if network.name in places]
     if not networks:
         return [Text("The robustness file is of other checkpoints than those shown here.", note=True)]
-    kinds = [kind for kind in found["dice"]]
+    kinds = list(found["dice"])
     rows = [
         [kind.replace("_", " "), *(f"{found['dice'][kind][places[network.name]]:.4f}" for network in networks)]
         for kind in kinds
     ]
-    table = Table("Mean Dice on damaged pictures", ["damage", *(network.title for network in networks)], rows)
+    table = Table("Mean Dice on damaged images", ["damage", *(network.title for network in networks)], rows)
     with drawing(height=80 + 20 * len(kinds), xlabel="mean Dice") as drawn:
         y = np.arange(len(kinds))[::-1]
         for place, network in enumerate(run.networks):
@@ -94,5 +94,5 @@ def _robustness(run: Run, found: dict[str, Any] | None) -> list:
         for network in networks
         for kind in [min(kinds, key=lambda kind: found["dice"][kind][places[network.name]])]
     ]
-    caption = f"{'; '.join(worst)}. {found['images']:,} pictures."
+    caption = f"{'; '.join(worst)}. {found['images']:,} images."
     return [Row([Figure(drawn.svg, "Mean Dice by kind of damage", caption), table])]

@@ -6,20 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from segkit.base.packed import read_samples
+from segkit.base.packed import read_samples, summary_digest
 from segkit.reporting.page.collect import Run
 from segkit.reporting.page.content import Panel, Picture, Table, Text, decimals, percent
 from segkit.reporting.page.pictures import encoded, shrunk
 
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
-SOURCES = {"synthetic": "synthetic pets, drawn by segkit", "oxford_pet": "Oxford-IIIT Pet", "folder": "an own folder"}
+UNKNOWN = "source not recorded"
+SOURCES = {
+    "synthetic": "synthetic pets, drawn by segkit",
+    "oxford_pet": "Oxford-IIIT Pet",
+    "folder": "images and masks of a folder",
+}
 PREVIEW = Path("data/augmented/preview.png")
 PREVIEW_SIDE = 1000  # pixels
 LISTED = 5
+COLUMNS = ("split", "images", "rows", "groups", "foreground", "smallest", "median", "largest")
 FINDINGS = {
     "skipped": "left out: unusable, without foreground, or a copy",
-    "leakage": "the same picture in two splits",
-    "contradictions": "the same picture with two masks",
+    "leakage": "the same image in two splits",
+    "contradictions": "the same image with two masks",
     "reversed": "foreground and background may be reversed",
     "framed": "mask with a frame",
     "no_background": "mask without background",
@@ -32,15 +38,15 @@ def panel(run: Run) -> Panel:
     summary = run.summary
     total = sum(split["images"] for split in summary["splits"].values())
     wrong = [key for key in FINDINGS if summary.get(key)]
-    finding = f"{total:,} pictures from {SOURCES.get(run.source, 'a source that is not recorded')}; " + (
+    finding = f"{total:,} images: {SOURCES.get(run.source, UNKNOWN)}; " + (
         "no leak between the splits" if "leakage" not in wrong else f"{len(summary['leakage']):,} in two splits"
     )
-    finding += f", {summary.get('duplicates', 0):,} duplicates within a split, {len(summary.get('skipped', {})):,} left out."
+    finding += f", {summary['duplicates']:,} duplicates within a split, {len(summary['skipped']):,} left out."
     return Panel("data", "Data card", finding, [
-        Table("Pictures by split", ["split", "pictures", "rows", "groups", "foreground", "smallest", "median", "largest"],
-              [_split(run, split) for split in SPLITS]),
+        Table("Images by split", COLUMNS, [_split(run, split) for split in SPLITS]),
         Table("How they are read", ["property", "value"], _reading(summary), numbers=2),
-        Table("What looks wrong", ["finding", "number", "examples"], [_wrong(summary, key) for key in FINDINGS]),
+        Table("What looks wrong", ["finding", "number", "examples"], [_wrong(summary, key) for key in FINDINGS],
+              numbers=3),
         *_preview(),
     ])  # fmt: skip
 
@@ -61,8 +67,8 @@ def _reading(summary: dict[str, Any]) -> list[list[str]]:
     rows = {
         "input size": f"{width}×{height} px, {summary['resize']}",
         "border of trimaps": summary["border"],
-        "masks": _words(summary.get("masks")),
-        "range of values": _words(summary.get("range")) if summary.get("range") else "8 bits as they are",
+        "masks": summary["masks"]["words"],
+        "range of values": "{:g} to {:g}".format(*summary["range"]) if summary["range"] else "8 bits, as they are",
         "remarks": "; ".join(summary.get("notes", [])) or "none",
         "best possible Dice": f"{decimals(best['mean'])} on average, {decimals(best['worst'])} for {best['worst_name']}"
         if best
@@ -74,15 +80,7 @@ def _reading(summary: dict[str, Any]) -> list[list[str]]:
 
 def summary_fingerprint(summary: dict[str, Any]) -> str:
     """Of the packed files, shortened."""
-    from segkit.base.packed import summary_digest
-
     return summary_digest(summary)[:16]
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{key}: {_words(inner)}" for key, inner in value.items())
-    return ", ".join(map(_words, value)) if isinstance(value, list) else str(value)
 
 
 def _wrong(summary: dict[str, Any], key: str) -> list[str]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from segkit.reporting.page.collect import MISTAKES, Run
-from segkit.reporting.page.content import Figure, Panel, Row, Table, decimals, percent
+from segkit.reporting.page.content import Figure, Panel, Row, Table, decimals, listed, percent
 from segkit.reporting.page.drawing import colour, drawing, legend
 
 KINDS = {
@@ -15,21 +15,20 @@ KINDS = {
 
 
 def panel(run: Run) -> Panel:
-    """How many pictures each kind of error is in, and what their Dice is."""
+    """How many images each kind of error is in, and what their Dice is."""
     shares = {network.name: [float((network.images[kind] > 0).mean()) for kind in MISTAKES] for network in run.networks}
     parts = []
     for network in run.networks:
         most = int(np.argmax(shares[network.name]))
         word = KINDS[MISTAKES[most]][0]
-        parts.append(f"{network.title} has at least one {word} in {percent(shares[network.name][most], 0)} of the pictures")
-    titles = ["kind", "network", "number", "pictures", "share", "mean Dice with it", "without it"]
+        parts.append(f"{word} for {network.title}, in {percent(shares[network.name][most], 0)} of the images")
+    titles = ["kind", "network", "number", "images", "share", "mean Dice with it", "without it"]
     rows = [_row(network, kind) for kind in MISTAKES for network in run.networks]
     definitions = [list(words) for words in KINDS.values()]
-    return Panel("mistakes", "Kinds of error", f"The most common kind: {'; '.join(parts)}.", [
+    return Panel("mistakes", "Kinds of error", f"The most common kind is {listed(parts)}.", [
         Row([
             _figure(run, shares),
-            Table("What is counted: connected parts, at the size of the evaluation", ["kind", "what it is"], definitions,
-                  numbers=2),
+            Table("What is counted, in connected parts", ["kind", "what it is"], definitions, numbers=2),
         ]),
         Table("Errors by kind", titles, rows, numbers=2),
     ])  # fmt: skip
@@ -39,12 +38,13 @@ def _row(network, kind: str) -> list[str]:
     values = network.images[kind]
     here = values > 0
     means = [decimals(float(network.dice[chosen].mean())) if chosen.any() else "–" for chosen in (here, ~here)]
-    return [KINDS[kind][0], network.title, f"{int(values.sum()):,}", f"{int(here.sum()):,}", percent(here.mean()), *means]
+    counts = [f"{int(number):,}" for number in (values.sum(), here.sum())]
+    return [KINDS[kind][0], network.title, *counts, percent(here.mean()), *means]
 
 
 def _figure(run: Run, shares: dict[str, list[float]]) -> Figure:
     places, height = np.arange(len(MISTAKES))[::-1], 0.8 / len(run.networks)
-    with drawing(height=250, xlabel="pictures with it, in %") as drawn:
+    with drawing(height=250, xlabel="images with it, in %") as drawn:
         for place, network in enumerate(run.networks):
             shift = 0.4 - height * (place + 0.5)
             values = 100 * np.array(shares[network.name])
@@ -53,5 +53,5 @@ def _figure(run: Run, shares: dict[str, list[float]]) -> Figure:
         drawn.axes.grid(False, axis="y")
         drawn.axes.set(xlim=(0, max(5, 105 * max(map(max, shares.values())))))
         legend(drawn.axes)
-    caption = "A picture can have errors of several kinds, and errors at the contour that are none of them."
-    return Figure(drawn.svg, "Share of the pictures with each kind of error", caption)
+    caption = "A image can have errors of several kinds, and errors at the contour that are none of them."
+    return Figure(drawn.svg, "Share of the images with each kind of error", caption)

@@ -1,4 +1,4 @@
-"""Two networks, or one at two revisions, picture by picture."""
+"""Two networks, or one at two revisions, image by image."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ LISTED = 5
 
 @dataclass(frozen=True)
 class Pair:
-    """Dice ``float64 (N,)`` of the same pictures ``names``, before and after, or of one network and another.
+    """Dice ``float64 (N,)`` of the same images ``names``, before and after, or of one network and another.
 
     ``first`` and ``second``: what is compared, in words; ``place``: of the second one's colour; ``remark``: what limits
     the comparison.
@@ -41,8 +41,8 @@ def panel(pairs: list[Pair]) -> Panel:
 def _finding(pair: Pair) -> str:
     found = interval(pair.after - pair.before)
     if found.low != found.low:
-        return f"{pair.second} minus {pair.first}: {signed(found.mean, 3)} Dice on one picture."
-    verdict = "a difference that other pictures would confirm" if found.excludes_zero else "no certain difference"
+        return f"{pair.second} minus {pair.first}: {signed(found.mean, 3)} Dice on one image."
+    verdict = "a difference that other images would confirm" if found.excludes_zero else "no certain difference"
     return (
         f"{pair.second} minus {pair.first}: {signed(found.mean, 3)} Dice, 95 % interval {signed(found.low, 3)} to "
         f"{signed(found.high, 3)}, {verdict}."
@@ -55,14 +55,12 @@ def _blocks(pair: Pair) -> list:
     count = len(change)
     words = (
         f"{pair.second} is better on {wins:,} ({percent(wins / count, 0)}), {pair.first} on {losses:,} "
-        f"({percent(losses / count, 0)}) of {count:,} pictures; {count - wins - losses:,} differ by at most {EQUAL:g}."
+        f"({percent(losses / count, 0)}) of {count:,} images; {count - wins - losses:,} differ by at most {EQUAL:g}."
     )
     order = np.argsort(change, kind="stable")
     chosen = dict.fromkeys([*order[::-1][:LISTED].tolist(), *order[:LISTED].tolist()])
     rows = [[pair.names[i], decimals(pair.before[i]), decimals(pair.after[i]), signed(change[i])] for i in chosen]
-    table = Table(
-        f"Where {pair.second} gains and loses most", ["picture", pair.first, pair.second, "difference"], rows
-    )
+    table = Table(f"Where {pair.second} gains and loses most", ["image", pair.first, pair.second, "difference"], rows)
     note = [Text(pair.remark, note=True)] if pair.remark else []
     return [Row([_scatter(pair, words), table]), *note]
 
@@ -74,7 +72,7 @@ def _scatter(pair: Pair, words: str) -> Figure:
         drawn.axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
         dots(drawn.axes, pair.before, pair.after, colour(pair.place))
         drawn.axes.set(xlim=(start, 1.01), ylim=(start, 1.01), aspect="equal")
-    return Figure(drawn.svg, f"Dice of each picture: {pair.second} against {pair.first}", words)
+    return Figure(drawn.svg, f"Dice of each image: {pair.second} against {pair.first}", words)
 
 
 def _short(words: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from segkit.reporting.page.collect import Network, Run
-from segkit.reporting.page.content import Figure, Panel, Row, Table, decimals, percent
+from segkit.reporting.page.content import Figure, Panel, Row, Table, decimals, listed, percent
 from segkit.reporting.page.drawing import DASHES, INK, MUTED, colour, drawing, legend
 
 
@@ -17,7 +17,7 @@ def panel(run: Run, threshold: float) -> Panel:
         else f"{network.title} would gain nothing elsewhere"
         for network, (at, best), dice in zip(run.networks, gains, here, strict=True)
     ]
-    finding = f"The threshold is {threshold:g}. {'; '.join(parts)}. That was seen on the test set, so choose none by it."
+    finding = f"The threshold is {threshold:g}. {'; '.join(parts)}: seen on the test set, so not to be chosen by it."
     rows = [
         [network.title, decimals(dice), f"{at:.2f}", decimals(best), decimals(calibration_error(network))]
         for network, (at, best), dice in zip(run.networks, gains, here, strict=True)
@@ -62,7 +62,7 @@ def _dice(run: Run, threshold: float) -> Figure:
         drawn.axes.axvline(threshold, color=MUTED, linewidth=1, linestyle=":")
         drawn.axes.set(xlim=(0, 1), ylim=(0, 1))
         legend(drawn.axes)
-    caption = f"Dice stays within 0.01 of its best from {' and '.join(flat)}. Dotted: the threshold used."
+    caption = f"Dice stays within 0.01 of its best from {listed(flat)}. Dotted: the threshold used."
     return Figure(drawn.svg, "Mean Dice against the threshold", caption)
 
 
@@ -79,7 +79,7 @@ def _precision(run: Run, threshold: float) -> Figure:
         low = min(network.analysis["thresholds"]["precision"].min() for network in run.networks)
         drawn.axes.set(xlim=(0, 1.01), ylim=(max(0, np.floor(low * 10 - 0.5) / 10), 1.01))
         legend(drawn.axes)
-    caption = f"Precision and recall over all pixels at the threshold used (dots): {' and '.join(parts)}."
+    caption = f"Precision and recall over all pixels at the threshold used (dots): {listed(parts)}."
     return Figure(drawn.svg, "Precision against recall over all thresholds", caption)
 
 
@@ -95,7 +95,7 @@ def _reliability(run: Run) -> Figure:
         drawn.axes.set(xlim=(0, 1), ylim=(0, 1))
         legend(drawn.axes)
     caption = (
-        f"The expected calibration error is {' and '.join(parts)}. On the dotted line a probability of 0.8 is right in "
+        f"The expected calibration error is {listed(parts)}. On the dotted line a probability of 0.8 is right in "
         "8 of 10 pixels; below it the network is too sure."
     )
     return Figure(drawn.svg, "Reliability diagram: share of foreground at each predicted probability", caption)

@@ -8,17 +8,16 @@ from segkit.reporting.page.origin import Origin
 def panel(run: Run, origin: Origin) -> Panel:
     """Settings that differ from the defaults, data, code, machine, and the commands."""
     differences = [[key, before, after] for key, (before, after) in origin.differences.items()]
-    number = f"{len(differences)} of {len(origin.settings)} settings" if differences else "No setting"
-    verb = "differ" if len(differences) != 1 else "differs"
-    finding = f"{number} {verb if differences else 'differs'} from the defaults, params.yaml of {origin.defaults}."
-    if not differences:
-        finding = f"No setting differs from the defaults, params.yaml of {origin.defaults}."
+    number = f"{len(differences)} of {len(origin.settings)} settings differ" if differences else "No setting differs"
+    finding = f"{number} from the defaults, which are params.yaml of {origin.defaults}."
     blocks = [Table("Settings that differ", ["setting", "default", "here"], differences, numbers=3)] * bool(differences)
-    prints = [[network.title, str(network.checkpoint.metadata.get("data_fingerprint", "not recorded"))] for network in run.networks]
+    prints = [
+        [each.title, str(each.checkpoint.metadata.get("data_fingerprint", "not recorded"))] for each in run.networks
+    ]
     return Panel("provenance", "Provenance", finding, [
         *blocks,
         Table("Code and machine", ["what", "value"], list(origin.facts.items()), numbers=2),
-        Table("SHA-256 of the data and the plan that each network was trained on", ["network", "SHA-256"], prints, numbers=2),
+        Table("Fingerprint of the data and the plan of each training", ["network", "SHA-256"], prints, numbers=2),
         Table("All settings", ["setting", "value"], list(origin.settings.items()), numbers=2, folded=True),
         Text("The same page again, with the same data, from this state of the repository:"),
         Code(origin.again),

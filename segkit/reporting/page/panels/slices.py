@@ -1,7 +1,8 @@
-"""Which kinds of pictures are hard: the mean Dice of parts of the test set."""
+"""Which kinds of images are hard: the mean Dice of parts of the test set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,21 +12,25 @@ from segkit.reporting.page.content import Figure, Panel, Row, Table, Text
 from segkit.reporting.page.drawing import colour, drawing, legend
 
 MOST_GROUPS = 40
-FEWEST = 5  # pictures; of fewer an interval says little
+FEWEST = 5  # images; of fewer an interval says little
+UNITS = {
+    "object size": " Size: the share of the image that the mask covers, in quarters of the test set.",
+    "brightness": " Brightness: the mean grey value, 100 % being white, in quarters of the test set.",
+}
 LINE = 17  # pixels for a part in a figure
 
 
 @dataclass(frozen=True)
 class Slices:
-    """A way to divide the test set: the pictures of each part, as ``bool (N,)``."""
+    """A way to divide the test set: the images of each part, as ``bool (N,)``."""
 
     title: str
     parts: dict[str, np.ndarray]
 
 
 def panel(run: Run) -> Panel:
-    """A figure and a table for each way to divide the pictures."""
-    ways = [ways for ways in divisions(run) if len(ways.parts) > 1]
+    """A figure and a table for each way to divide the images."""
+    ways = [way for way in divisions(run) if sum(chosen.any() for chosen in way.parts.values()) > 1]
     found = {way.title: _intervals(run, way) for way in ways}
     figures = Row([_figure(run, way, found[way.title]) for way in ways])
     rows = [
@@ -36,14 +41,14 @@ def panel(run: Run) -> Panel:
     titles = ["slice", "part", "n", *(network.title for network in run.networks)]
     blocks = [figures, Table("Mean Dice and 95 % interval of each part", titles, rows, numbers=2, folded=True)]
     if not has_groups(run):
-        blocks.append(Text("The pictures have no groups such as breeds or patients.", note=True))
+        blocks.append(Text("The images have no groups such as breeds or patients.", note=True))
     if len(set(run.networks[0].images["group"])) > MOST_GROUPS:
-        blocks.append(Text(f"Of the groups, the {MOST_GROUPS} with the most pictures are shown.", note=True))
+        blocks.append(Text(f"Of the groups, the {MOST_GROUPS} with the most images are shown.", note=True))
     return Panel("slices", "Slices", _finding(run, found), blocks)
 
 
 def has_groups(run: Run) -> bool:
-    """Whether the pictures belong to breeds, patients or the like."""
+    """Whether the images belong to breeds, patients or the like."""
     return len(set(run.networks[0].images["group"])) > 1
 
 
@@ -57,12 +62,12 @@ def divisions(run: Run) -> Iterator[Slices]:
     if is_pets(run):
         cats = np.array([name[:1].isupper() for name in images["name"]])
         yield Slices("species", {"cat": cats, "dog": ~cats})
-    yield Slices("object size", _quarters(images["foreground"], "of the picture"))
-    yield Slices("brightness", _quarters(images["brightness"], "of white"))
+    yield Slices("object size", _quarters(images["foreground"]))
+    yield Slices("brightness", _quarters(images["brightness"]))
     edge = images["touches_edge"] > 0
-    yield Slices("edge", {"object touches the edge": edge, "object inside": ~edge} if 0 < edge.sum() < len(edge) else {})
+    yield Slices("object", {"at the edge": edge, "inside": ~edge})
     single = images["objects"] <= 1
-    yield Slices("parts", {"mask in one part": single, "in several": ~single} if 0 < single.sum() < len(single) else {})
+    yield Slices("mask", {"in one part": single, "in several parts": ~single})
 
 
 def is_pets(run: Run) -> bool:
@@ -70,16 +75,17 @@ def is_pets(run: Run) -> bool:
     return run.source in ("oxford_pet", "synthetic")
 
 
-def _quarters(values: np.ndarray, unit: str) -> dict[str, np.ndarray]:
-    """Four parts of about as many pictures, fewer where values repeat."""
+def _quarters(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Four parts of about as many images, fewer where values repeat."""
     edges = np.unique(np.quantile(values, [0, 0.25, 0.5, 0.75, 1]))
     if len(edges) < 2:
         return {}
+    digits = 0 if np.diff(edges).min() > 0.01 else 2
     place = np.searchsorted(edges[1:-1], values, side="right")
     parts = {}
-    for index, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for index, (low, high) in enumerate(pairwise(edges)):
         if (chosen := place == index).any():
-            parts[f"{low:.0%} to {high:.0%} {unit}".replace("%", " %")] = chosen
+            parts[f"{100 * low:.{digits}f}–{100 * high:.{digits}f} %"] = chosen
     return parts
 
 
@@ -88,7 +94,7 @@ def _intervals(run: Run, way: Slices) -> dict[str, list[Interval]]:
 
 
 def _finding(run: Run, found: dict[str, dict[str, list[Interval]]]) -> str:
-    """The part that is hardest for each network, among those with enough pictures."""
+    """The part that is hardest for each network, among those with enough images."""
     parts = [(title, part, each) for title, way in found.items() for part, each in way.items()]
     parts = [entry for entry in parts if entry[2][0].count >= FEWEST]
     if not parts:
@@ -96,8 +102,8 @@ def _finding(run: Run, found: dict[str, dict[str, list[Interval]]]) -> str:
     words = []
     for place, network in enumerate(run.networks):
         title, part, each = min(parts, key=lambda entry: entry[2][place].mean)
-        words.append(f"for {network.title} {title} “{part}” ({each[place]}, n = {each[place].count:,})")
-    return f"Hardest is {'; '.join(words)}."
+        words.append(f"for {network.title}, {title} {part}: {each[place]}, n = {each[place].count:,}")
+    return f"Hardest {'; '.join(words)}."
 
 
 def _figure(run: Run, way: Slices, found: dict[str, list[Interval]]) -> Figure:
@@ -118,13 +124,11 @@ def _figure(run: Run, way: Slices, found: dict[str, list[Interval]]) -> Figure:
     worst, best = (choose(order, key=lambda part: found[part][0].mean) for choose in (min, max))
     network = run.networks[0].title
     caption = (
-        f"By {way.title}: {network} is worst at “{worst}” ({found[worst][0].mean:.3f}), best at “{best}” "
-        f"({found[best][0].mean:.3f}). In brackets the number of pictures."
+        f"{network} is worst at {worst} ({found[worst][0].mean:.3f}), best at {best} ({found[best][0].mean:.3f}). In "
+        f"brackets the number of images.{UNITS.get(way.title, '')}"
     )
     return Figure(drawn.svg, f"Mean Dice with 95 % interval by {way.title}", caption)
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= 24 else f"{text[:23]}…"
-
-

@@ -55,7 +55,7 @@ def _curve(network: Network, place: int, key: str, word: str) -> Figure:
         drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
         legend(drawn.axes)
     last, best_value = table[f"valid_{key}"][-1], table[f"valid_{key}"][best][0]
-    caption = f"{network.title}: validation {word} {best_value:.4f} in the epoch that was kept (dot), {last:.4f} in the last."
+    caption = f"Validation {word} is {best_value:.4f} in the epoch that was kept (dot), {last:.4f} in the last."
     return Figure(drawn.svg, f"{word.capitalize()} of {network.title} in training and validation by epoch", caption)
 
 

@@ -10,7 +10,7 @@ from segkit.reporting.page.collect import Network, Run
 from segkit.reporting.page.content import Panel, Score, Scores, Table, Text, decimals, signed
 from segkit.reporting.page.drawing import role
 
-OXFORD_TEST = 3669  # pictures in test.txt of Oxford-IIIT Pet
+OXFORD_TEST = 3669  # images in test.txt of Oxford-IIIT Pet
 REPORT = "lab report, from scratch"
 
 
@@ -41,30 +41,31 @@ def panel(run: Run, seeds: Mapping[str, np.ndarray]) -> Panel:
     """``seeds``: Dice ``float64 (S, N)`` of each network, a row for each of S trainings with another seed."""
     found = {network.name: interval(seeds[network.name]) for network in run.networks}
     scores = [
-        Score(network.title, role(place), f"{found[network.name].mean:.3f}", _range(found[network.name]), _best(network))
-        for place, network in enumerate(run.networks)
+        Score(each.title, role(place), f"{found[each.name].mean:.3f}", _range(found[each.name]), _best(each))
+        for place, each in enumerate(run.networks)
     ]
     count = len(next(iter(seeds.values())))
     over = (
         f"Each value is the mean over {count} trainings that differ in their seed, and the interval is over seeds and "
-        f"pictures. {count} seeds are few: the interval is rather too narrow than too wide."
+        f"images. {count} seeds are few: the interval is rather too narrow than too wide."
         if count > 1
         else "One training each: how far the mean would move with another seed was not measured "
         "(--seed-rev REV adds trainings with other seeds)."
     )
     method = (
-        f"Mean Dice over {len(run.names):,} test pictures at the network's size. In brackets the 95 % interval, from "
-        f"{RESAMPLES:,} bootstrap resamples of the pictures (percentiles; Efron and Tibshirani, 1993). {over}"
+        f"Mean Dice over {len(run.names):,} test images at the network's size. In brackets the 95 % interval, from "
+        f"{RESAMPLES:,} bootstrap resamples of the images (percentiles; Efron and Tibshirani, 1993). {over}"
     )
     return Panel("verdict", "Verdict", _finding(run, seeds), [Scores(scores), Text(method), *_published(run)])
 
 
 def _range(found: Interval) -> str:
-    return f"[{found.low:.3f}, {found.high:.3f}]" if found.low == found.low else "no interval from one picture"
+    return f"[{found.low:.3f}, {found.high:.3f}]" if found.low == found.low else "no interval from one image"
 
 
 def _best(network: Network) -> str:
-    return f"epoch {network.training.best_epoch} of {network.training.epochs}, {network.training.parameters:,} parameters"
+    training = network.training
+    return f"epoch {training.best_epoch} of {training.epochs}, {training.parameters:,} parameters"
 
 
 def _finding(run: Run, seeds: Mapping[str, np.ndarray]) -> str:
@@ -80,10 +81,10 @@ def _finding(run: Run, seeds: Mapping[str, np.ndarray]) -> str:
     if not difference.excludes_zero:
         return (
             f"{name} and {other} cannot be told apart: their Dice differs by {difference.mean:.3f}, and the interval "
-            f"of the difference, {difference.low:.3f} to {difference.high:.3f}, includes 0.".replace("-", "−", 0)
+            f"of the difference, {signed(difference.low, 3)} to {signed(difference.high, 3)}, includes 0."
         )
     return (
-        f"{name} is better than {other} by {difference.mean:.3f} Dice on the same pictures "
+        f"{name} is better than {other} by {difference.mean:.3f} Dice on the same images "
         f"(95 % interval {difference.low:.3f} to {difference.high:.3f})."
     )
 
@@ -91,19 +92,18 @@ def _finding(run: Run, seeds: Mapping[str, np.ndarray]) -> str:
 def _published(run: Run) -> list:
     why = not_comparable(run)
     titles = ["published", "trained", "score", "value", *(network.title for network in run.networks)]
-    rows = [
-        [each.network, each.training, each.score, f"{each.value:g}", *(_beside(network, each) for network in run.networks)]
-        for each in PUBLISHED
-    ]
+    rows = []
+    for each in PUBLISHED:
+        values = [getattr(network.scores.test, each.score) for network in run.networks]
+        own = [decimals(value) + ("" if why else f" ({signed(value - each.value)})") for value in values]
+        rows.append([each.network, each.training, each.score, f"{each.value:g}", *own])
     caption = "Published scores on Oxford-IIIT Pet beside those here of the same definition" + (
-        "; not comparable here" if why else "; in brackets the difference"
+        "; not comparable" if why else "; in brackets the difference"
     )
-    if why:
-        rows = [[cell.split(" (")[0] for cell in row] for row in rows]
     text = (
         f"The published scores are not comparable with those here: {why}. They are only shown to say what is usual."
         if why
-        else "The published scores are comparable: the same pictures, size, meaning of the border and definition."
+        else "The published scores are comparable: the same images, size, meaning of the border and definition."
     )
     text += (
         " What the lab report calls Dice is the share of agreeing pixels over both classes, a mean over batches of 15 "
@@ -118,17 +118,12 @@ def not_comparable(run: Run) -> str:
     reasons = []
     if run.source != "oxford_pet":
         source = {"synthetic": "are synthetic", "folder": "come from a folder"}.get(run.source, "are of unknown origin")
-        return f"the pictures {source}, and theirs are those of Oxford-IIIT Pet"
+        return f"the images {source}, and theirs are those of Oxford-IIIT Pet"
     if images != OXFORD_TEST:
-        reasons.append(f"the test set has {images:,} of {OXFORD_TEST:,} pictures")
+        reasons.append(f"the test set has {images:,} of {OXFORD_TEST:,} images")
     if summary["size"] != [256, 256] or summary["resize"] != "stretch":
         height, width = summary["size"]
         reasons.append(f"the input is {width}×{height} px ({summary['resize']}), not 256×256 px (stretch)")
     if summary["border"] != "foreground":
         reasons.append(f"the border is {summary['border']}, not foreground")
     return "; ".join(reasons)
-
-
-def _beside(network: Network, published: Published) -> str:
-    value = getattr(network.scores.test, published.score)
-    return f"{decimals(value)} ({signed(value - published.value)})"
