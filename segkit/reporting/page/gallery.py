@@ -75,7 +75,7 @@ def panel(run: Run, params: Params, device: torch.device) -> Panel:
         raise InputError(f"{run.paths.processed} holds other test pictures than were evaluated; run 'dvc repro'")
     mean = np.mean([network.dice for network in run.networks], axis=0)
     chosen = choose(mean)
-    layers = {network.name: _layers(run, network, test, chosen, params, device) for network in run.networks}
+    layers = {network.name: _layers(network, test, chosen, params, device) for network in run.networks}
     cards = [
         _card(run, test, image, mean, {name: own[place] for name, own in layers.items()})
         for place, image in enumerate(chosen)
@@ -100,9 +100,7 @@ def choose(dice: np.ndarray) -> list[int]:
     return [*worst.tolist(), *rest[spread].tolist()]
 
 
-def _layers(
-    run: Run, network: Network, test: ImageSet, chosen: list[int], params: Params, device: torch.device
-) -> list[str]:
+def _layers(network: Network, test: ImageSet, chosen: list[int], params: Params, device: torch.device) -> list[str]:
     predictor = Predictor(network.checkpoint, device, tta=params.evaluate.tta == "flip")
     layers = []
     for image, probabilities in zip(chosen, predictions(predictor, test, chosen), strict=True):
