@@ -1,7 +1,6 @@
 """A demo of two tiny networks, started as a person starts it, and watched: what it writes, and whom it calls."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import torch
 
 from segkit.models import build
 from segkit.models.checkpoint import save_checkpoint
+from tests.browser import browser  # noqa: F401
 from tests.tiny import ROOT, pet, quiet_torch, usable  # noqa: F401
 
 # Python's own account of what a process does: files opened to be written, folders made, addresses asked for.
@@ -102,17 +102,3 @@ def demo(tmp_path_factory) -> Iterator[Demo]:
         pet(number, 60, 40)[0].save(folder / f"examples/example_{number}.png")
     with running(folder, "--examples", str(folder / "examples")) as demo:
         yield demo
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """The system's Chromium, without a window."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no chromium here")
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield chromium
-        chromium.close()

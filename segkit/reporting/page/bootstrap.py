@@ -30,6 +30,8 @@ class Interval:
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f"{self.mean:.3f}"
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 

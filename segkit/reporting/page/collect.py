@@ -33,6 +33,7 @@ ANALYSIS = {
     "reliability": ("probability", "pixels", "mean_probability", "foreground"),
     "boundary": ("distance", "pixels", "errors"),
 }
+BLANK = ("mean_probability", "foreground")  # of a bin without pixels
 CURVES = ("epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr")
 EPOCHS = ("epoch", "seconds", "data_seconds", "images", "resumed")
 ROUNDING = 2e-6  # of the numbers in metrics/per_image, which have six digits
@@ -150,7 +151,7 @@ def _network(name: str, paths: Paths, settings: Settings) -> Network:
     numbers = (*COUNTS, "dice", "dice_original", *SLICED, *MISTAKES)
     images = read_columns(paths.metrics / "per_image" / f"{name}.csv", numbers, texts=("name", "group"))
     folder = paths.metrics / "analysis" / name
-    analysis = {file: read_columns(folder / f"{file}.csv", columns) for file, columns in ANALYSIS.items()}
+    analysis = {file: read_columns(folder / f"{file}.csv", columns, blank=BLANK) for file, columns in ANALYSIS.items()}
     curves = read_columns(paths.metrics / "curves" / f"{name}.csv", CURVES)
     checkpoint = load_checkpoint(paths.models / f"{name}.safetensors")
     recorded_in, epochs = _epochs(name, len(curves["epoch"]))

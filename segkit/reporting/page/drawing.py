@@ -103,17 +103,18 @@ def legend(axes: Axes, columns: int = 2) -> None:
 def _inline(svg: str) -> str:
     """The figure alone, without what only a file of its own needs."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg)
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg))
     svg = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", svg)
-    own = hashlib.sha256(svg.encode()).hexdigest()[:6]  # the page holds many figures, and an id is for one element
+    own = hashlib.sha256(svg.encode()).hexdigest()[:8]  # the page holds many figures, and an id is for one element
     for name in used:
         svg = svg.replace(f'id="{name}"', f'id="{own}-{name}"').replace(f"#{name}", f"#{own}-{name}")
     svg = svg.replace("xlink:href", "href")
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r'font-family: [^;"]*; ?', "", svg)
     svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # hundredths of a pixel
+    svg = re.sub(r"M (\S+ \S+) \nL \1 \n", r"M\1h0", svg)  # dots
     svg = re.sub(r">\s+<", "><", svg)
     for name, stands_for in COLOUR.items():
         svg = svg.replace(stands_for, f"var(--{name})")

@@ -14,7 +14,6 @@ from segkit.base.params import Params
 from segkit.evaluation.evaluate import predictions
 from segkit.evaluation.images import ImageSet
 from segkit.evaluation.pictures import LEGEND
-from segkit.evaluation.stitching import content
 from segkit.models import heads
 from segkit.models.counts import count
 from segkit.models.predictor import Predictor
@@ -107,9 +106,7 @@ def _layers(network: Network, test: ImageSet, chosen: list[int], params: Params,
         prediction = heads.predict(probabilities, params.evaluate.threshold).numpy()
         mask = test.mask(image)
         _compare(network, image, prediction, mask)
-        if not test.tiled:
-            prediction, mask = (content(values, test.rows[image][0]) for values in (prediction, mask))
-        layers.append(encoded_layer(layer(mask, prediction)))
+        layers.append(encoded_layer(layer(*(test.without_padding(image, each) for each in (mask, prediction)))))
     return layers
 
 

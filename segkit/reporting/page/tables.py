@@ -19,19 +19,19 @@ def existing(path: Path) -> Path:
     return path
 
 
-def read_columns(path: Path, numbers: Iterable[str], texts: Iterable[str] = ()) -> Columns:
+def read_columns(path: Path, numbers: Iterable[str], texts: Iterable[str] = (), blank: Iterable[str] = ()) -> Columns:
     """Columns of ``path`` by name: ``float64 (N,)``, or ``object (N,)`` for ``texts``.
 
-    Other columns are left out. Raises InputError for a file that is missing or empty, lacks a column, or has a line
+    Other columns are left out. In those of ``numbers`` that are also in ``blank`` an empty cell is NaN. Raises InputError for a file that is missing or empty, lacks a column, or has a line
     that is cut or holds something else than finite numbers.
     """
-    numbers, texts = tuple(numbers), tuple(texts)
+    numbers, texts, blank = tuple(numbers), tuple(texts), frozenset(blank)
     try:
         with open(existing(path), encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             if missing := [name for name in (*texts, *numbers) if name not in (reader.fieldnames or ())]:
                 raise InputError(f"{path} has no column {few(missing)}; {AGAIN}")
-            rows = [_row(path, reader.line_num, row, numbers, texts) for row in reader]
+            rows = [_row(f"{path}, line {reader.line_num}", row, numbers, texts, blank) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV file ({brief(error)}); {AGAIN}") from None
     if not rows:
@@ -40,13 +40,15 @@ def read_columns(path: Path, numbers: Iterable[str], texts: Iterable[str] = ()) 
     return {name: np.array(column, object if name in texts else float) for name, column in columns.items()}
 
 
-def _row(path: Path, line: int, row: dict, numbers: tuple[str, ...], texts: tuple[str, ...]) -> list:
+def _row(
+    place: str, row: dict, numbers: tuple[str, ...], texts: tuple[str, ...], blank: frozenset[str]
+) -> list[str | float]:
     if None in row or None in row.values():
-        raise InputError(f"{path}, line {line}: not as many values as there are columns; {AGAIN}")
+        raise InputError(f"{place}: not as many values as there are columns; {AGAIN}")
     try:
-        values = [float(row[name]) for name in numbers]
+        values = {name: float(row[name]) for name in numbers if row[name] or name not in blank}
     except ValueError as error:
-        raise InputError(f"{path}, line {line}: {brief(error)}; {AGAIN}") from None
-    if not np.isfinite(values).all():
-        raise InputError(f"{path}, line {line}: a number that is not finite; {AGAIN}")
-    return [*(row[name] for name in texts), *values]
+        raise InputError(f"{place}: {brief(error)}; {AGAIN}") from None
+    if not np.isfinite(list(values.values())).all():
+        raise InputError(f"{place}: a number that is not finite; {AGAIN}")
+    return [*(row[name] for name in texts), *(values.get(name, np.nan) for name in numbers)]
