@@ -43,7 +43,7 @@ def over_seeds(run: Run, revisions: Sequence[str]) -> dict[str, np.ndarray]:
         for network in run.networks:
             names, values = _at(run, network, commit, option)
             if not np.array_equal(names, run.names):
-                raise InputError(f"{option}: {network.name} was tested on other pictures; use --compare for that")
+                raise InputError(f"{option}: {network.name} was tested on other images; use --compare for that")
             dice[network.name].append(values)
     return {name: np.stack(each) for name, each in dice.items()}
 
@@ -60,11 +60,11 @@ def _with_revision(run: Run, place: int, revision: str, commit: str) -> Pair:
     there = dict(zip(names, dice, strict=True))
     common = np.array([name in there for name in run.names])
     if not common.any():
-        raise InputError(f"{words}: {network.name} was tested on other pictures there; none has the same name")
+        raise InputError(f"{words}: {network.name} was tested on other images there; none has the same name")
     names = run.names[common]
     before = np.array([there[name] for name in names])
     remark = ""
     if (lost := len(there) + len(run.names) - 2 * len(names)) > 0:
-        remark = f"{len(names):,} pictures have the same name at both; {lost:,} are in one test set only and left out."
+        remark = f"{len(names):,} images have the same name at both; {lost:,} are in one test set only and left out."
     title = TITLES.get(network.name, network.name)
     return Pair(f"{title} at {revision}", f"{title} here", names, before, network.dice[common], place, remark)

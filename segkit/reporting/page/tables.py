@@ -22,8 +22,9 @@ def existing(path: Path) -> Path:
 def read_columns(path: Path, numbers: Iterable[str], texts: Iterable[str] = (), blank: Iterable[str] = ()) -> Columns:
     """Columns of ``path`` by name: ``float64 (N,)``, or ``object (N,)`` for ``texts``.
 
-    Other columns are left out. In those of ``numbers`` that are also in ``blank`` an empty cell is NaN. Raises InputError for a file that is missing or empty, lacks a column, or has a line
-    that is cut or holds something else than finite numbers.
+    Other columns are left out. In those of ``numbers`` that are also in ``blank`` an empty cell is NaN. Raises
+    InputError for a file that is missing or empty, lacks a column, or has a line that is cut or holds something else
+    than finite numbers.
     """
     numbers, texts, blank = tuple(numbers), tuple(texts), frozenset(blank)
     try:

@@ -1,0 +1,124 @@
+"""Results of other revisions: through git and DVC, as a person has them."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from segkit.base.errors import InputError
+from segkit.base.workspace import Paths
+from segkit.reporting.page.collect import collect
+from segkit.reporting.page.comparing import over_seeds, pairs
+from segkit.reporting.page.origin import origin
+from segkit.reporting.page.revision import resolve
+
+pytestmark = pytest.mark.slow
+AUTHOR = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@a", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@a"}
+FILE = "metrics/per_image/unet.csv"
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, env=os.environ | AUTHOR, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+def dvc(*arguments: str) -> None:
+    run(sys.executable, "-m", "dvc", *arguments)
+
+
+def commit(message: str) -> str:
+    run("git", "add", "--all")
+    run("git", "commit", "--quiet", "--message", message)
+    return run("git", "rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def history(project, tmp_path_factory):
+    """A repository whose first commit has better scores on fewer images, and seed 7, than the second; an experiment
+    points to the first. The paths of both commits."""
+    folder = tmp_path_factory.mktemp("history") / "repository"
+    shutil.copytree(project, folder, ignore=lambda _, names: [name for name in names if "resnet34" in name])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run("git", "init", "--quiet")
+        dvc("init", "--quiet")
+        path, params = folder / FILE, folder / "params.yaml"
+        text, settings = path.read_text(encoding="utf-8"), params.read_text(encoding="utf-8")
+        header, *rows = text.splitlines()
+        better = [row.split(",") for row in rows[:-1]]
+        for row in better:
+            row[3] = "1.000000"
+        path.write_text("\n".join([header, *map(",".join, better)]) + "\n", encoding="utf-8")
+        params.write_text(settings.replace("seed: 0", "seed: 7"), encoding="utf-8")
+        (folder / ".gitignore").write_text("/data\n/models\n/runs\n/reports\n", encoding="utf-8")
+        dvc("add", "--quiet", FILE)
+        first = commit("better")
+        run("git", "update-ref", "refs/exps/aa/bbbb/fine-one", first)
+        path.unlink()
+        path.write_text(text, encoding="utf-8")
+        params.write_text(settings, encoding="utf-8")
+        dvc("add", "--quiet", FILE)
+        second = commit("worse")
+    return folder, first, second
+
+
+@pytest.fixture
+def repository(history, monkeypatch):
+    monkeypatch.chdir(history[0])
+    return history
+
+
+def test_commits_and_experiments_have_names(repository):
+    _, first, second = repository
+    for name, commit in {"HEAD": second, "HEAD~1": first, first[:8]: first, "fine-one": first}.items():
+        assert resolve(name, "--compare") == commit
+
+
+def test_images_are_matched_by_name(repository):
+    (pair,) = pairs(collect(Paths()), "fine-one")
+    assert (pair.first, pair.second) == ("U-Net at fine-one", "U-Net here")
+    assert pair.before.tolist() == [1.0] * 30
+    assert pair.after.tolist() == collect(Paths()).networks[0].dice[:-1].tolist()
+    assert pair.remark == "30 images have the same name at both; 1 are in one test set only and left out."
+
+
+def test_revisions_that_are_none(repository):
+    for wrong in ("no-such", "--all", "HEAD:params.yaml", "", "fine-one~9"):
+        with pytest.raises(InputError, match="neither a revision of git nor an experiment of DVC"):
+            resolve(wrong, "--compare")
+    with pytest.raises(InputError, match="there are fine-one"):
+        resolve("fine-two", "--compare")
+
+
+def test_a_revision_without_results(repository):
+    run("git", "checkout", "--quiet", "--orphan", "empty")
+    try:
+        run("git", "commit", "--quiet", "--allow-empty", "--message", "as it is")
+        run("git", "rm", "--quiet", "--cached", f"{FILE}.dvc")
+        run("git", "commit", "--quiet", "--message", "without")
+        with pytest.raises(InputError, match=r"--compare empty: metrics/per_image/unet\.csv cannot be read there"):
+            pairs(collect(Paths()), "empty")
+    finally:
+        run("git", "reset", "--quiet", "--hard", repository[2])
+
+
+def test_trainings_that_differ_in_their_seed(repository, monkeypatch):
+    with pytest.raises(InputError, match="--seed-rev fine-one: unet was tested on other images"):
+        over_seeds(collect(Paths()), ["fine-one"])
+    with pytest.raises(InputError, match="--seed-rev HEAD: has seed 0, as here"):
+        over_seeds(collect(Paths()), ["HEAD"])
+    monkeypatch.setattr("segkit.reporting.page.comparing.settings_here", lambda: {"seed": "0", "train.lr": "1"})
+    with pytest.raises(InputError, match=r"--seed-rev fine-one: differs in .*, and not in seed alone"):
+        over_seeds(collect(Paths()), ["fine-one"])
+
+
+def test_settings_that_differ_from_the_defaults(repository):
+    found = origin([], "HEAD~1", torch.device("cpu"))
+    assert found.differences == {"seed": ("7", "0")}
+    assert found.facts["commit"] == repository[2] and found.facts["working tree"] == "clean"
+    assert found.again.splitlines()[0] == f"git checkout {repository[2]}"
+    assert origin([], None, torch.device("cpu")).differences == {}
