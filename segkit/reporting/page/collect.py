@@ -98,7 +98,7 @@ class Network:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """``int64 (N, 4)``: true and false positives, false and true negatives of each test picture."""
+        """``int64 (N, 4)``: true and false positives, false and true negatives of each test image."""
         return np.stack([self.images[column] for column in COUNTS], axis=1).astype(np.int64)
 
     @cached_property
@@ -109,7 +109,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Run:
-    """The networks, all scored on the pictures ``names``, and what the packed data say about themselves."""
+    """The networks, all scored on the images ``names``, and what the packed data say about themselves."""
 
     networks: list[Network]
     summary: dict[str, Any]
@@ -117,7 +117,7 @@ class Run:
 
     @property
     def names(self) -> np.ndarray:
-        """Of the test pictures, ``object (N,)``."""
+        """Of the test images, ``object (N,)``."""
         return self.networks[0].images["name"]
 
     @property
@@ -141,7 +141,7 @@ def collect(paths: Paths) -> Run:
     for network in networks[1:]:
         if not np.array_equal(first, network.images["name"]):
             files = " and ".join(f"{paths.metrics}/per_image/{each.name}.csv" for each in (networks[0], network))
-            raise InputError(f"{files} list different pictures; {AGAIN}")
+            raise InputError(f"{files} list different images; {AGAIN}")
     return Run(networks, summary, paths)
 
 

@@ -1,4 +1,4 @@
-"""Pairs of results on the same pictures: two networks, one network at two revisions, trainings with other seeds."""
+"""Pairs of results on the same images: two networks, one network at two revisions, trainings with other seeds."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,9 @@ def pairs(run: Run, revision: str | None) -> list[Pair]:
     found = []
     if len(run.networks) == 2:
         first, second = run.networks
-        found.append(Pair(first.title, second.title, run.names, first.dice, second.dice, place=1))
+        found.append(
+            Pair(first.title, second.title, run.names, first.dice, second.dice, 1, (first.title, second.title))
+        )
     if revision is not None:
         commit = resolve(revision, "--compare")
         found += [_with_revision(run, place, revision, commit) for place in range(len(run.networks))]
@@ -54,7 +56,7 @@ def _at(run: Run, network: Network, commit: str, words: str) -> tuple[np.ndarray
 
 
 def _with_revision(run: Run, place: int, revision: str, commit: str) -> Pair:
-    """A network there and here, on the pictures that both were tested on."""
+    """A network there and here, on the images that both were tested on."""
     network, words = run.networks[place], f"--compare {brief(revision)}"
     names, dice = _at(run, network, commit, words)
     there = dict(zip(names, dice, strict=True))
@@ -66,5 +68,6 @@ def _with_revision(run: Run, place: int, revision: str, commit: str) -> Pair:
     remark = ""
     if (lost := len(there) + len(run.names) - 2 * len(names)) > 0:
         remark = f"{len(names):,} images have the same name at both; {lost:,} are in one test set only and left out."
+    columns = (f"at {revision}", "here")
     title = TITLES.get(network.name, network.name)
-    return Pair(f"{title} at {revision}", f"{title} here", names, before, network.dice[common], place, remark)
+    return Pair(f"{title} at {revision}", f"{title} here", names, before, network.dice[common], place, columns, remark)

@@ -1,4 +1,4 @@
-"""A few dozen test pictures, the worst first, with what each network got right and wrong as a layer of its own."""
+"""A few dozen test images, the worst first, with what each network got right and wrong as a layer of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ SIDE = 256  # pixels; the most a picture is shown with
 
 @dataclass(frozen=True)
 class Pane:
-    """One network's prediction on a picture."""
+    """One network's prediction on an image."""
 
     title: str
     colour: str
@@ -40,8 +40,8 @@ class Pane:
 
 @dataclass(frozen=True)
 class Card:
-    """A test picture; ``dice``: the mean over the networks, ``gap``: the difference between them, ``object_size``: the
-    share of the picture that the mask covers."""
+    """A test image; ``dice``: the mean over the networks, ``gap``: the difference between them, ``object_size``: the
+    share of the image that the mask covers."""
 
     name: str
     group: str
@@ -65,13 +65,13 @@ class Gallery:
 
 
 def panel(run: Run, params: Params, device: torch.device) -> Panel:
-    """The worst pictures by the mean Dice over the networks, and some spread evenly over the rest.
+    """The worst images by the mean Dice over the networks, and some spread evenly over the rest.
 
     Raises InputError if the packed test set is not the one that was evaluated.
     """
     test = ImageSet.open(run.paths.processed, "test")
     if [rows[0]["name"] for rows in test.rows] != list(run.names):
-        raise InputError(f"{run.paths.processed} holds other test pictures than were evaluated; run 'dvc repro'")
+        raise InputError(f"{run.paths.processed} holds other test images than were evaluated; run 'dvc repro'")
     mean = np.mean([network.dice for network in run.networks], axis=0)
     chosen = choose(mean)
     layers = {network.name: _layers(network, test, chosen, params, device) for network in run.networks}
@@ -80,11 +80,11 @@ def panel(run: Run, params: Params, device: torch.device) -> Panel:
         for place, image in enumerate(chosen)
     ]
     legend = [(label, "#{:02x}{:02x}{:02x}".format(*colour)) for label, colour in LEGEND]
-    finding = f"The worst picture is {cards[0].name}, with a Dice of {cards[0].dice:.3f}" + (
+    finding = f"The worst image is {cards[0].name}, with a Dice of {cards[0].dice:.3f}" + (
         " on average over the networks." if len(run.networks) > 1 else "."
     )
     count = min(WORST, len(cards))
-    words = f"The {count} worst of {len(mean):,} pictures"
+    words = f"The {count} worst of {len(mean):,} images"
     if len(cards) > count:
         words += f" and {len(cards) - count} spread evenly over the rest by Dice"
     words += ", at the size that the network sees. Ignored pixels have no colour."
@@ -135,7 +135,7 @@ def layer(mask: np.ndarray, prediction: np.ndarray) -> Image.Image:
 
 
 def _card(run: Run, test: ImageSet, image: int, mean: np.ndarray, layers: dict[str, str]) -> Card:
-    """``layers``: of this picture, one for each network."""
+    """``layers``: of this image, one for each network."""
     name = str(run.names[image])
     picture = Image.fromarray(test.picture(image))
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)

@@ -107,7 +107,7 @@ def test_quantiles_are_those_of_numpy(run):
 
 def test_wins_losses_and_ties_add_up(run):
     before, after = np.array([0.5, 0.6, 0.7, 0.8]), np.array([0.6, 0.5, 0.701, 0.9])
-    found = paired.panel([Pair("A", "B", run.names[:4], before, after, 1)])
+    found = paired.panel([Pair("A", "B", run.names[:4], before, after, 1, ("A", "B"))])
     caption = found.blocks[0].blocks[0].caption
     assert caption == "B is better on 2 (50 %), A on 1 (25 %) of 4 images; 1 differ by at most 0.005."
     assert tables(found)["Where B gains and loses most"].rows[0][3] == "+0.1000"
@@ -140,5 +140,5 @@ def test_training_marks_where_it_was_resumed(run):
     assert training.resumed(run.networks[0]) == [3]
     assert "interrupted and resumed in epoch 3 (dotted lines)" in words
     assert "ResNet34-UNet and its interruptions are not recorded here" in words
-    seconds = found.blocks[0].blocks[2]
+    seconds = found.blocks[2].blocks[0]
     assert re.search(r"trained for 5[23] seconds and waited for data 21\.4 % of them", seconds.caption)

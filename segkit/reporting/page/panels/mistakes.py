@@ -3,7 +3,7 @@
 import numpy as np
 
 from segkit.reporting.page.collect import MISTAKES, Run
-from segkit.reporting.page.content import Figure, Panel, Row, Table, decimals, listed, percent
+from segkit.reporting.page.content import Figure, Panel, Row, Table, decimals, percent
 from segkit.reporting.page.drawing import colour, drawing, legend
 
 KINDS = {
@@ -21,11 +21,11 @@ def panel(run: Run) -> Panel:
     for network in run.networks:
         most = int(np.argmax(shares[network.name]))
         word = KINDS[MISTAKES[most]][0]
-        parts.append(f"{word} for {network.title}, in {percent(shares[network.name][most], 0)} of the images")
+        parts.append(f"{network.title}, {word} in {percent(shares[network.name][most], 0)} of the images")
     titles = ["kind", "network", "number", "images", "share", "mean Dice with it", "without it"]
     rows = [_row(network, kind) for kind in MISTAKES for network in run.networks]
     definitions = [list(words) for words in KINDS.values()]
-    return Panel("mistakes", "Kinds of error", f"The most common kind is {listed(parts)}.", [
+    return Panel("mistakes", "Kinds of error", f"The most common kind of {'; of '.join(parts)}.", [
         Row([
             _figure(run, shares),
             Table("What is counted, in connected parts", ["kind", "what it is"], definitions, numbers=2),
@@ -53,5 +53,5 @@ def _figure(run: Run, shares: dict[str, list[float]]) -> Figure:
         drawn.axes.grid(False, axis="y")
         drawn.axes.set(xlim=(0, max(5, 105 * max(map(max, shares.values())))))
         legend(drawn.axes)
-    caption = "A image can have errors of several kinds, and errors at the contour that are none of them."
+    caption = "An image can have errors of several kinds, and errors at the contour that are none of them."
     return Figure(drawn.svg, "Share of the images with each kind of error", caption)

@@ -16,8 +16,8 @@ LISTED = 5
 class Pair:
     """Dice ``float64 (N,)`` of the same images ``names``, before and after, or of one network and another.
 
-    ``first`` and ``second``: what is compared, in words; ``place``: of the second one's colour; ``remark``: what limits
-    the comparison.
+    ``first`` and ``second``: what is compared, in words, and ``columns`` the same in a word; ``place``: of the second
+    one's colour; ``remark``: what limits the comparison.
     """
 
     first: str
@@ -26,6 +26,7 @@ class Pair:
     before: np.ndarray
     after: np.ndarray
     place: int
+    columns: tuple[str, str]
     remark: str = ""
 
 
@@ -34,8 +35,9 @@ def panel(pairs: list[Pair]) -> Panel:
     if not pairs:
         finding = "There is nothing to compare: one network, and no --compare REV."
         return Panel("paired", "Paired comparison", finding)
-    blocks = [block for pair in pairs for block in _blocks(pair)]
-    return Panel("paired", "Paired comparison", " ".join(map(_finding, pairs)), blocks)
+    first, *others = pairs
+    blocks = [*_blocks(first), *(block for pair in others for block in (Text(_finding(pair)), *_blocks(pair)))]
+    return Panel("paired", "Paired comparison", _finding(first), blocks)
 
 
 def _finding(pair: Pair) -> str:
@@ -60,7 +62,8 @@ def _blocks(pair: Pair) -> list:
     order = np.argsort(change, kind="stable")
     chosen = dict.fromkeys([*order[::-1][:LISTED].tolist(), *order[:LISTED].tolist()])
     rows = [[pair.names[i], decimals(pair.before[i]), decimals(pair.after[i]), signed(change[i])] for i in chosen]
-    table = Table(f"Where {pair.second} gains and loses most", ["image", pair.first, pair.second, "difference"], rows)
+    titles = ["image", *map(_short, pair.columns), "difference"]
+    table = Table(f"Where {pair.second} gains and loses most", titles, rows)
     note = [Text(pair.remark, note=True)] if pair.remark else []
     return [Row([_scatter(pair, words), table]), *note]
 
@@ -76,4 +79,4 @@ def _scatter(pair: Pair, words: str) -> Figure:
 
 
 def _short(words: str) -> str:
-    return words if len(words) <= 40 else f"{words[:39]}…"
+    return words if len(words) <= 32 else f"{words[:31]}…"

@@ -23,10 +23,9 @@ def panel(run: Run, threshold: float) -> Panel:
         for network, (at, best), dice in zip(run.networks, gains, here, strict=True)
     ]
     titles = ["network", f"Dice at {threshold:g}", "best threshold", "Dice there", "ECE"]
-    figures = Row([_dice(run, threshold), _precision(run, threshold), _reliability(run)])
-    return Panel("probabilities", "Threshold and calibration", finding, [
-        figures, Table("Threshold and expected calibration error (ECE)", titles, rows),
-    ])  # fmt: skip
+    table = Table("Threshold and expected calibration error (ECE)", titles, rows)
+    figures = Row([_dice(run, threshold), _precision(run, threshold)])
+    return Panel("probabilities", "Threshold and calibration", finding, [figures, Row([_reliability(run), table])])
 
 
 def best_threshold(network: Network) -> tuple[float, float]:

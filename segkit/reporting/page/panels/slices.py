@@ -13,6 +13,7 @@ from segkit.reporting.page.drawing import colour, drawing, legend
 
 MOST_GROUPS = 40
 FEWEST = 5  # images; of fewer an interval says little
+LABELS = {"object": "place of the object", "mask": "parts of the mask"}
 UNITS = {
     "object size": " Size: the share of the image that the mask covers, in quarters of the test set.",
     "brightness": " Brightness: the mean grey value, 100 % being white, in quarters of the test set.",
@@ -124,10 +125,10 @@ def _figure(run: Run, way: Slices, found: dict[str, list[Interval]]) -> Figure:
     worst, best = (choose(order, key=lambda part: found[part][0].mean) for choose in (min, max))
     network = run.networks[0].title
     caption = (
-        f"{network} is worst at {worst} ({found[worst][0].mean:.3f}), best at {best} ({found[best][0].mean:.3f}). In "
+        f"{network}: lowest {worst} ({found[worst][0].mean:.3f}), highest {best} ({found[best][0].mean:.3f}). In "
         f"brackets the number of images.{UNITS.get(way.title, '')}"
     )
-    return Figure(drawn.svg, f"Mean Dice with 95 % interval by {way.title}", caption)
+    return Figure(drawn.svg, f"Mean Dice with 95 % interval by {LABELS.get(way.title, way.title)}", caption)
 
 
 def _cut(text: str) -> str:

@@ -6,6 +6,8 @@ from segkit.reporting.page.collect import Network, Run
 from segkit.reporting.page.content import Figure, Panel, Row, Text, listed, percent
 from segkit.reporting.page.drawing import GRID, MUTED, colour, drawing, legend
 
+KINDS = (("dice", "Dice"), ("loss", "loss"))
+
 
 def panel(run: Run) -> Panel:
     """Two curves for each network, and its seconds where the run's own record is here."""
@@ -14,16 +16,11 @@ def panel(run: Run) -> Panel:
         training = network.training
         end = "stopped early" if training.stopped_early else "ran to the end"
         parts.append(f"{network.title} was best in epoch {training.best_epoch} of {training.epochs} and {end}")
-    blocks = []
-    for place, network in enumerate(run.networks):
-        figures = [_curve(network, place, "dice", "Dice"), _curve(network, place, "loss", "loss")]
-        seconds = [_seconds(network, place)] if network.epochs else []
-        blocks.append(Row(figures + seconds))
-        if not network.epochs:
-            words = f"The seconds of each epoch of {network.title} and its interruptions are not recorded here: "
-            blocks.append(Text(f"{words}no runs/EXPERIMENT/{network.name}/epochs.csv of this training.", note=True))
-        else:
-            blocks.append(Text(_record(network), note=True))
+    pairs = list(enumerate(run.networks))
+    curves = [Row([_curve(each, place, *kind) for kind in KINDS]) for place, each in pairs]
+    seconds = [_seconds(network, place) for place, network in pairs if network.epochs]
+    notes = [Text(_record(network), note=True) for network in run.networks]
+    blocks = [*curves, *[Row(seconds)] * bool(seconds), *notes]
     return Panel("training", "Training", f"{'; '.join(parts)}.", blocks)
 
 
@@ -34,8 +31,13 @@ def resumed(network: Network) -> list[int]:
 
 
 def _record(network: Network) -> str:
+    if not network.epochs:
+        return (
+            f"The seconds of each epoch of {network.title} and its interruptions are not recorded here: no "
+            f"runs/EXPERIMENT/{network.name}/epochs.csv of this training."
+        )
     marks = resumed(network)
-    words = f"Seconds and interruptions of {network.title} are those of {network.recorded_in.parent.name}, a training "
+    words = f"Seconds and interruptions of {network.title} are from runs/{network.recorded_in.parent.name}, a training "
     words += "with as many epochs. "
     if not marks:
         return f"{words}It was not interrupted."
