@@ -44,9 +44,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Row:
-    """Figures or tables side by side where there is room."""
+    """Figures or tables side by side where there is room; ``columns``: one below the other in columns, for blocks of
+    very different heights."""
 
     blocks: Sequence[Figure | Table]
+    columns: bool = False
     kind: ClassVar[str] = "row"
 
 

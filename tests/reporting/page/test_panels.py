@@ -110,7 +110,7 @@ def test_wins_losses_and_ties_add_up(run):
     found = paired.panel([Pair("A", "B", run.names[:4], before, after, 1, ("A", "B"))])
     caption = found.blocks[0].blocks[0].caption
     assert caption == "B is better on 2 (50 %), A on 1 (25 %) of 4 images; 1 differ by at most 0.005."
-    assert tables(found)["Where B gains and loses most"].rows[0][3] == "+0.1000"
+    assert tables(found)["Largest and smallest difference, B minus A"].rows[0][3] == "+0.1000"
 
 
 def test_slices_divide_the_images(run):

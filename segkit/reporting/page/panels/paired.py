@@ -63,7 +63,7 @@ def _blocks(pair: Pair) -> list:
     chosen = dict.fromkeys([*order[::-1][:LISTED].tolist(), *order[:LISTED].tolist()])
     rows = [[pair.names[i], decimals(pair.before[i]), decimals(pair.after[i]), signed(change[i])] for i in chosen]
     titles = ["image", *map(_short, pair.columns), "difference"]
-    table = Table(f"Where {pair.second} gains and loses most", titles, rows)
+    table = Table(f"Largest and smallest difference, {pair.second} minus {pair.first}", titles, rows)
     note = [Text(pair.remark, note=True)] if pair.remark else []
     return [Row([_scatter(pair, words), table]), *note]
 

@@ -33,7 +33,7 @@ def panel(run: Run) -> Panel:
     """A figure and a table for each way to divide the images."""
     ways = [way for way in divisions(run) if sum(chosen.any() for chosen in way.parts.values()) > 1]
     found = {way.title: _intervals(run, way) for way in ways}
-    figures = Row([_figure(run, way, found[way.title]) for way in ways])
+    figures = Row([_figure(run, way, found[way.title]) for way in ways], columns=True)
     rows = [
         [way.title, part, f"{each[0].count:,}", *(str(one) for one in each)]
         for way in ways
