@@ -17,13 +17,14 @@ from segkit.reporting.page.settings import Settings, differences, settings_at, s
 @dataclass(frozen=True)
 class Origin:
     """``settings`` of params.yaml, their ``differences`` from ``defaults`` (a revision, in words), ``facts`` about code
-    and machine, and the commands to make the page ``again``."""
+    and machine, the commands to make the page ``again``, and whether all they need is ``committed``."""
 
     settings: Settings
     defaults: str
     differences: dict[str, tuple[str, str]]
     facts: dict[str, str]
     again: str
+    committed: bool
 
 
 def origin(arguments: Sequence[str], defaults: str | None, device: torch.device) -> Origin:
@@ -53,4 +54,4 @@ def origin(arguments: Sequence[str], defaults: str | None, device: torch.device)
     }
     command = shlex.join(["python", "-m", "segkit", "report", *arguments])
     lines = [f"git checkout {commit}", "dvc checkout    # or: dvc repro", command] if commit else ["dvc repro", command]
-    return Origin(settings, words, changed, facts, "\n".join(lines))
+    return Origin(settings, words, changed, facts, "\n".join(lines), state == "clean")

@@ -21,11 +21,11 @@ def panel(run: Run) -> Panel:
     for network in run.networks:
         most = int(np.argmax(shares[network.name]))
         word = KINDS[MISTAKES[most]][0]
-        parts.append(f"{network.title}, {word} in {percent(shares[network.name][most], 0)} of the images")
+        parts.append(f"with {network.title}: {word}, in {percent(shares[network.name][most], 0)} of the images")
     titles = ["kind", "network", "number", "images", "share", "mean Dice with it", "without it"]
     rows = [_row(network, kind) for kind in MISTAKES for network in run.networks]
     definitions = [list(words) for words in KINDS.values()]
-    return Panel("mistakes", "Kinds of error", f"The most common kind of {'; of '.join(parts)}.", [
+    return Panel("mistakes", "Kinds of error", f"Most common {'; '.join(parts)}.", [
         Row([
             _figure(run, shares),
             Table("What is counted, in connected parts", ["kind", "what it is"], definitions, numbers=2),

@@ -4,6 +4,11 @@ from segkit.reporting.page.collect import Run
 from segkit.reporting.page.content import Code, Panel, Table, Text
 from segkit.reporting.page.origin import Origin
 
+UNCOMMITTED = (
+    "Not all that this page is made of is in a commit. Once it is, these commands make the page again, with that commit "
+    "in the first line:"
+)
+
 
 def panel(run: Run, origin: Origin) -> Panel:
     """Settings that differ from the defaults, data, code, machine, and the commands."""
@@ -19,6 +24,6 @@ def panel(run: Run, origin: Origin) -> Panel:
         Table("Code and machine", ["what", "value"], list(origin.facts.items()), numbers=2),
         Table("Fingerprint of the data and the plan of each training", ["network", "SHA-256"], prints, numbers=2),
         Table("All settings", ["setting", "value"], list(origin.settings.items()), numbers=2, folded=True),
-        Text("The same page again, with the same data, from this state of the repository:"),
+        Text("The same page again:" if origin.committed else UNCOMMITTED),
         Code(origin.again),
     ])  # fmt: skip

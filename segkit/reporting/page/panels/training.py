@@ -4,7 +4,7 @@ from matplotlib.ticker import MaxNLocator
 
 from segkit.reporting.page.collect import Network, Run
 from segkit.reporting.page.content import Figure, Panel, Row, Text, listed, percent
-from segkit.reporting.page.drawing import GRID, MUTED, colour, drawing, legend
+from segkit.reporting.page.drawing import GRID, INK, MUTED, colour, drawing, legend
 
 KINDS = (("dice", "Dice"), ("loss", "loss"))
 
@@ -48,14 +48,15 @@ def _record(network: Network) -> str:
 def _curve(network: Network, place: int, key: str, word: str) -> Figure:
     table = network.curves
     with drawing(xlabel="epoch", ylabel=f"{word}, {network.title}") as drawn:
-        for mark in resumed(network):
-            drawn.axes.axvline(mark, color=MUTED, linewidth=1, linestyle=":")
+        for number, mark in enumerate(resumed(network)):
+            label = "" if number else "resumed"
+            drawn.axes.axvline(mark, color=INK, linewidth=1.2, linestyle=(0, (2, 2)), label=label)
         drawn.axes.plot(table["epoch"], table[f"train_{key}"], color=MUTED, linewidth=1.4, label="training")
         drawn.axes.plot(table["epoch"], table[f"valid_{key}"], color=colour(place), label="validation")
         best = table["epoch"] == network.training.best_epoch
         drawn.axes.plot(table["epoch"][best], table[f"valid_{key}"][best], "o", color=colour(place), markersize=6)
         drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-        legend(drawn.axes)
+        legend(drawn.axes, columns=3)
     last, best_value = table[f"valid_{key}"][-1], table[f"valid_{key}"][best][0]
     caption = f"Validation {word} is {best_value:.4f} in the epoch that was kept (dot), {last:.4f} in the last."
     return Figure(drawn.svg, f"{word.capitalize()} of {network.title} in training and validation by epoch", caption)
