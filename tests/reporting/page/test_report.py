@@ -103,9 +103,9 @@ def test_the_page_says_how_to_make_it_again(page):
 
 
 def test_seconds_and_memory_are_measured_in_a_process_of_their_own(copy, capsys):
-    assert main(["report", "--out", "new/folder/page.html"]) == 0
-    assert capsys.readouterr().out.startswith("new/folder/page.html: U-Net on 31 test images, ")
-    (table,) = re.findall(r"Cost of a prediction</span>.*?</table>", (copy / "new/folder/page.html").read_text(), re.S)
+    assert main(["report", "--out", "page.html"]) == 0
+    assert capsys.readouterr().out.startswith("page.html: U-Net on 31 test images, ")
+    (table,) = re.findall(r"Cost of a prediction</span>.*?</table>", (copy / "page.html").read_text(), re.S)
     parameters, flops, seconds, memory = re.findall(r'class="number">([^<]+)</td>', table)
     assert int(parameters.replace(",", "")) > 10_000 and float(flops) >= 0
     assert 0 < float(seconds) < 10 and 50 < float(memory.replace(",", "")) < 20_000
@@ -138,10 +138,10 @@ def test_images_of_a_folder_cut_into_windows(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("arguments", "fault"), [
-    (["--out", "page.htm"], "not the name of a page, NAME.html: 'page.htm'"),
-    (["--out", "data"], "is a folder, not the name of a page, NAME.html: 'data'"),
-    (["--out", "folder.html"], "is a folder"),
-    (["--out", "params.yaml/page.html"], "params.yaml is a file, not a folder to write page.html to"),
+    (["--out", "page.htm"], "not the name of a HTML file, NAME.html: 'page.htm'"),
+    (["--out", "data"], "not the name of a HTML file, NAME.html: 'data'"),
+    (["--out", "folder.html"], "not a file to write: 'folder.html'"),
+    (["--out", "params.yaml/page.html"], "there is no folder 'params.yaml' to write 'page.html' to"),
     (["--compare", "main"], "--compare main: this folder is no git repository"),
     (["--seed-rev", "main"], "--seed-rev main: this folder is no git repository"),
     (["--defaults", "main"], "--defaults main: this folder is no git repository"),

@@ -5,8 +5,8 @@ from segkit.reporting.page.content import Code, Panel, Table, Text
 from segkit.reporting.page.origin import Origin
 
 UNCOMMITTED = (
-    "Not all that this page is made of is in a commit. Once it is, these commands make the page again, with that commit "
-    "in the first line:"
+    "Not all that this page is made of is in a commit. Once it is, these commands make the page again, with that "
+    "commit in the first line:"
 )
 
 
