@@ -139,7 +139,7 @@ def test_images_of_a_folder_cut_into_windows(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("arguments", "fault"), [
     (["--out", "page.htm"], "not the name of a HTML file, NAME.html: 'page.htm'"),
-    (["--out", "data"], "not the name of a HTML file, NAME.html: 'data'"),
+    (["--out", "data"], "not a file to write: 'data'"),
     (["--out", "folder.html"], "not a file to write: 'folder.html'"),
     (["--out", "params.yaml/page.html"], "there is no folder 'params.yaml' to write 'page.html' to"),
     (["--compare", "main"], "--compare main: this folder is no git repository"),
