@@ -80,11 +80,11 @@ def scored(held_out: HeldOut) -> Iterator[tuple[str, dict[str, float]]]:
         mask = held_out.audited.mask(image)
         p, foreground = probabilities.numpy(), mask == 1
         both = np.stack([1 - p, p])[None]  # (1, 2, h, w)
-        quality = get_label_quality_scores(mask[None].astype(int), both, method="softmin", verbose=False)
+        quality, _ = get_label_quality_scores(mask[None].astype(int), both, method="softmin", verbose=False)
         predicted = p >= 0.5
         dice = 2 * (predicted & foreground).sum() / max(1, predicted.sum() + foreground.sum())
         yield image.name, {
-            "contradiction": contradiction(probabilities, mask).score,
+            "contradiction": contradiction(probabilities, mask, held_out.audited.picture(image)).score,
             "cleanlab_softmin": 1 - float(quality[0]),
             "one_minus_dice": 1 - float(dice),
         }

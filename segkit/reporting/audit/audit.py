@@ -81,7 +81,7 @@ def compare(held_out: HeldOut, worst: int) -> Audit:
     counts = []
     for number, (image, probabilities) in enumerate(held_out):
         mask = held_out.audited.mask(image)
-        found = contradiction(probabilities, mask)
+        found = contradiction(probabilities, mask, held_out.audited.picture(image))
         ranked.append((image, found))
         counts.append(count(heads.predict(probabilities, 0.5)[None], torch.from_numpy(mask)[None])[0].numpy())
         heapq.heappush(heap, (found.score, number, probabilities))

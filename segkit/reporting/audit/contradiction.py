@@ -1,10 +1,12 @@
-"""How much a prediction contradicts a mask, in one number an image: by how much Dice falls short of what the network
-expects.
+"""How much a prediction and the image contradict a mask, in one number.
 
 With probabilities p and a mask y, the soft Dice is (2 Σ p·y + s) / (Σ p + Σ y + s). If p were right, Σ p·y would be
 Σ p² on average and Σ y be Σ p, so the network expects about (2 Σ p² + s) / (2 Σ p + s): near 1 if it is sure of every
-pixel, less on an image that it finds hard. The score is the expected minus the found value. It is about 0 for a right
-mask, whether the image is easy or hard, and up to 1 if the network is sure of something else than the mask.
+pixel, less on an image that it finds hard. What is missing from that is about 0 for a right mask, whether the image is
+easy or hard, and up to 1 if the network is sure of something else than the mask.
+
+A network can be sure and wrong. So this is weighted by how well the mask's outline follows edges of the image
+(``segkit.reporting.audit.edges``): exp(2 (1 - support)), which is 1 for an outline by chance and less for a better one.
 """
 
 from dataclasses import dataclass
@@ -13,9 +15,11 @@ import numpy as np
 from torch import Tensor
 
 from segkit.base.packed import FOREGROUND, IGNORED
+from segkit.reporting.audit.edges import CHANCE, support
 
 SMOOTHING = 0.01  # s, as a fraction of the pixels: without any foreground, soft Dice is 1
-FLAGGED = 0.25
+TRUST = 2.0  # in the image's edges
+FLAGGED = 0.2
 SURE = 0.8  # probability of one class from which a pixel contradicts a label of the other
 
 
@@ -42,8 +46,9 @@ class Contradiction:
         return f"the mask lacks {self.missing:.0%} of the object, and {self.extra:.0%} of it is background"
 
 
-def contradiction(probabilities: Tensor, mask: np.ndarray) -> Contradiction:
-    """Compare foreground probabilities ``float32 (h, w)`` with a mask ``uint8 (h, w)`` of 0, 1, 255 (not counted)."""
+def contradiction(probabilities: Tensor, mask: np.ndarray, picture: np.ndarray) -> Contradiction:
+    """Compare foreground probabilities ``float32 (h, w)`` and the picture ``uint8 (h, w, 3)`` with a mask
+    ``uint8 (h, w)`` of 0, 1, 255 (not counted)."""
     counted = mask != IGNORED
     p = probabilities.numpy().astype(np.float64)[counted]
     foreground = mask[counted] == FOREGROUND
@@ -54,7 +59,10 @@ def contradiction(probabilities: Tensor, mask: np.ndarray) -> Contradiction:
     expected = (2 * (p * p).sum() + smoothing) / (2 * p.sum() + smoothing)
     missing, extra = regions(p, foreground)
     object_area, mask_area = max((p >= 0.5).sum(), 1), max(foreground.sum(), 1)
-    return Contradiction(float(expected - found), float(missing.sum() / object_area), float(extra.sum() / mask_area))
+    weight = np.exp(TRUST * (CHANCE - support(mask == FOREGROUND, picture)))
+    return Contradiction(
+        float((expected - found) * weight), float(missing.sum() / object_area), float(extra.sum() / mask_area)
+    )
 
 
 def regions(probabilities: np.ndarray, foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
