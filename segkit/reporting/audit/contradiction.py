@@ -5,8 +5,10 @@ With probabilities p and a mask y, the soft Dice is (2 Σ p·y + s) / (Σ p + Σ
 pixel, less on an image that it finds hard. What is missing from that is about 0 for a right mask, whether the image is
 easy or hard, and up to 1 if the network is sure of something else than the mask.
 
-A network can be sure and wrong. So this is weighted by how well the mask's outline follows edges of the image
-(``segkit.reporting.audit.edges``): exp(2 (1 - support)), which is 1 for an outline by chance and less for a better one.
+A network can be sure and wrong. So this shortfall d is weighted by how well the mask's outline follows edges of the
+image (``segkit.reporting.audit.edges``): d exp(2 (1 - d) (1 - support)). An outline by chance, with a support of 1,
+leaves d as it is, and a better one lowers it. The outline counts less the larger d is, because a mask in which
+foreground and background are swapped has the right outline.
 """
 
 from dataclasses import dataclass
@@ -59,10 +61,9 @@ def contradiction(probabilities: Tensor, mask: np.ndarray, picture: np.ndarray) 
     expected = (2 * (p * p).sum() + smoothing) / (2 * p.sum() + smoothing)
     missing, extra = regions(p, foreground)
     object_area, mask_area = max((p >= 0.5).sum(), 1), max(foreground.sum(), 1)
-    weight = np.exp(TRUST * (CHANCE - support(mask == FOREGROUND, picture)))
-    return Contradiction(
-        float((expected - found) * weight), float(missing.sum() / object_area), float(extra.sum() / mask_area)
-    )
+    shortfall = float(expected - found)
+    weight = np.exp(TRUST * (1 - shortfall) * (CHANCE - support(mask == FOREGROUND, picture)))
+    return Contradiction(float(shortfall * weight), float(missing.sum() / object_area), float(extra.sum() / mask_area))
 
 
 def regions(probabilities: np.ndarray, foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

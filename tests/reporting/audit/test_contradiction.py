@@ -17,8 +17,10 @@ def disc(radius: float, softness: float, side: int = SIDE) -> np.ndarray:
     return 1 / (1 + np.exp((np.hypot(x, y) - radius) / softness))
 
 
-def score(probabilities: np.ndarray, mask: np.ndarray) -> float:
-    return contradiction(torch.from_numpy(probabilities.astype(np.float32)), mask.astype(np.uint8)).score
+def score(probabilities: np.ndarray, mask: np.ndarray, picture: np.ndarray | None = None) -> float:
+    """Of a picture without edges, unless there is one."""
+    picture = np.full((*mask.shape, 3), 90, np.uint8) if picture is None else picture
+    return contradiction(torch.from_numpy(probabilities.astype(np.float32)), mask.astype(np.uint8), picture).score
 
 
 @given(st.integers(0, 2**32), st.floats(0.3, 8))
@@ -37,6 +39,15 @@ def test_every_kind_of_fault_scores_more_than_a_right_mask():
     half = right & (np.arange(SIDE) < SIDE / 2)
     faults = (~right, np.zeros_like(right), half, np.roll(right, 10, 0), disc(20, 1) > 0.5, disc(9, 1) > 0.5)
     assert score(p, right) < 0.02 and min(score(p, fault) for fault in faults) > 0.1
+
+
+def test_a_mask_along_the_edges_of_its_image_is_trusted_more():
+    """The network is wrong: the object is elsewhere."""
+    mask = np.roll(disc(14, 1) > 0.5, 8, axis=1)
+    noise = np.random.default_rng(0).integers(0, 20, (SIDE, SIDE, 3))
+    picture = (np.where(mask[..., None], 180, 60) + noise).astype(np.uint8)
+    elsewhere = np.roll(picture, -8, axis=1)
+    assert score(disc(14, 1), mask, picture) < 0.6 * score(disc(14, 1), mask, elsewhere)
 
 
 def test_an_object_that_the_network_does_not_see_is_a_contradiction():
@@ -64,5 +75,5 @@ def test_ignored_pixels_do_not_count():
     ],
 )
 def test_the_reading_says_how_the_mask_differs(fault, reading):
-    mask = fault(disc(14, 1) > 0.5)
-    assert reading in contradiction(torch.from_numpy(disc(14, 0.5).astype(np.float32)), mask.astype(np.uint8)).reading
+    mask, probabilities = fault(disc(14, 1) > 0.5), torch.from_numpy(disc(14, 0.5).astype(np.float32))
+    assert reading in contradiction(probabilities, mask.astype(np.uint8), np.zeros((SIDE, SIDE, 3), np.uint8)).reading
