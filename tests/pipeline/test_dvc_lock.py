@@ -72,7 +72,7 @@ def test_recorded_metrics_and_curves_are_the_files(pair: tuple[Path, Stage, dict
     root, stage, record = pair
     checksums = {entry["path"]: entry["md5"] for entry in record["outs"]}
     in_git = [path for path, cached in stage.outs.items() if not cached]
-    assert {path: digest(root / path, "md5") for path in in_git} == {path: checksums[path] for path in in_git}
+    assert {path: md5(root / path) for path in in_git} == {path: checksums[path] for path in in_git}
 
 
 def test_each_stage_used_what_the_one_before_it_made(root: Path):

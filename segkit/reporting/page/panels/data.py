@@ -23,6 +23,7 @@ PREVIEW_SIDE = 1000  # pixels
 LISTED = 5
 COLUMNS = ("split", "images", "rows", "groups", "foreground", "smallest", "median", "largest")
 FINDINGS = {
+    "excluded": "left out by the list of data.exclude",
     "skipped": "left out: unusable, without foreground, or a copy",
     "leakage": "the same image in two splits",
     "contradictions": "the same image with two masks",

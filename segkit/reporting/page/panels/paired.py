@@ -44,7 +44,7 @@ def _finding(pair: Pair) -> str:
     found = interval(pair.after - pair.before)
     if found.low != found.low:
         return f"{pair.second} minus {pair.first}: {signed(found.mean, 3)} Dice on one image."
-    verdict = "a difference that other images would confirm" if found.excludes_zero else "no certain difference"
+    verdict = "which excludes 0" if found.excludes_zero else "which contains 0: no certain difference"
     return (
         f"{pair.second} minus {pair.first}: {signed(found.mean, 3)} Dice, 95 % interval {signed(found.low, 3)} to "
         f"{signed(found.high, 3)}, {verdict}."
