@@ -16,46 +16,52 @@ VERDICTS = ("keep", "fix", "drop")
 LARGEST = 2**26  # bytes, a million lines
 
 
-def read_verdicts(path: Path) -> dict[str, str]:
-    """The verdict of each name in the list.
+def read_verdicts(path: Path, key: str = "data.exclude") -> dict[str, str]:
+    """The verdict of each name in the list; see ``read_list``."""
+    return {row["name"]: row["verdict"] for row in read_list(path, key)}
+
+
+def read_list(path: Path, key: str = "data.exclude") -> list[dict[str, str]]:
+    """The lines of a list by column, verdicts in lower case; separated by commas or, as some spreadsheets do it, by
+    semicolons. ``key``: the parameter or option that names the file, for messages.
 
     Raises InputError for a file that cannot be read, for a line without a name or with another verdict, and for a name
     that is listed twice.
     """
     try:
         if not path.is_file():
-            raise OSError(0, "there is no such file")
+            raise OSError(0, "it is a folder" if path.is_dir() else "there is no such file")
         if path.stat().st_size > LARGEST:
             raise OSError(0, f"it is larger than {LARGEST:,} bytes")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise InputError(
-            f"data.exclude: {brief(path, 300)} cannot be read: {reason}; a list begins with the line 'name,verdict'"
+            f"{key}: {brief(path, 300)} cannot be read: {reason}; a list begins with the line 'name,verdict'"
         ) from None
-    return _verdicts(path, lines)
+    return _checked(path, lines, key)
 
 
-def _verdicts(path: Path, lines: Sequence[str]) -> dict[str, str]:
+def _checked(path: Path, lines: Sequence[str], key: str) -> list[dict[str, str]]:
     try:
         table = csv.DictReader(lines, delimiter=";" if lines and ";" in lines[0] else ",", strict=True)
         if not {"name", "verdict"} <= set(table.fieldnames or ()):
-            raise InputError(f"data.exclude: {path}: the first line must name the columns name and verdict")
-        verdicts: dict[str, str] = {}
+            raise InputError(f"{key}: {path}: the first line must name the columns name and verdict")
+        rows: dict[str, dict[str, str]] = {}
         for row in table:
             name, verdict = row["name"] or "", (row["verdict"] or "").strip().lower()
-            where = f"data.exclude: {path}, line {table.line_num}"
+            where = f"{key}: {path}, line {table.line_num}"
             if verdict not in VERDICTS:
                 near = difflib.get_close_matches(verdict, VERDICTS, 1)
                 meant = f" (did you mean {near[0]}?)" if near else ""
                 raise InputError(f"{where}: the verdict must be keep, fix or drop, not {brief(repr(verdict))}{meant}")
-            if not name or name in verdicts:
+            if not name or name in rows:
                 fault = f"{brief(name)} is listed twice" if name else "the name is missing"
                 raise InputError(f"{where}: {fault}; each sample needs one line")
-            verdicts[name] = verdict
+            rows[name] = {column: value or "" for column, value in row.items() if column} | {"verdict": verdict}
     except csv.Error as error:
-        raise InputError(f"data.exclude: {path}, line {table.line_num + 1}: {error}; fix the quotes there") from None
-    return verdicts
+        raise InputError(f"{key}: {path}, line {table.line_num + 1}: {error}; fix the quotes there") from None
+    return list(rows.values())
 
 
 def without_excluded(samples: Sequence[Sample], path: Path | None) -> tuple[list[Sample], list[str]]:

@@ -1,6 +1,7 @@
 """The label audit: rank samples by how much held-out predictions contradict their masks, draw the worst, list all."""
 
 import heapq
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segkit.base.errors import brief, counted
+from segkit.base.errors import InputError, counted, few
 from segkit.base.params import Params
 from segkit.base.workspace import Paths
 from segkit.dataset.excluded import read_verdicts
@@ -47,9 +48,8 @@ def run(name: str, params: Params, folds: int, targets: Targets, paths: Paths | 
     Raises InputError for missing data, too many folds, or a list that exists and is faulty, before anything is trained.
     """
     processed = (paths or Paths()).processed
-    if targets.list.exists():
-        read_verdicts(targets.list)
     held_out = HeldOut(name, params, processed, folds)
+    _refuse_other_list(targets.list, held_out)
     found = compare(held_out, targets.worst)
     findings = [
         Finding(image.name, image.split, each.score, each.score >= FLAGGED, each.reading)
@@ -69,9 +69,21 @@ def run(name: str, params: Params, folds: int, targets: Targets, paths: Paths | 
         f"page         {targets.page}: the {len(shown)} most contradicted masks\n"
         f"list         {targets.list}: edit the verdicts (keep, fix, drop)"
         + (f"; {counted(kept, 'verdict')} of the earlier list kept" if kept else "")
-        + f"\nthen         dvc exp run -S data.exclude={brief(targets.list, 200)}",
+        + f"\nthen         git add {shlex.quote(str(targets.list))}\n"
+        f"             dvc exp run -S {shlex.quote(f'data.exclude={targets.list}')}",
         flush=True,
     )
+
+
+def _refuse_other_list(path: Path, held_out: HeldOut) -> None:
+    """Raise InputError if the list is faulty, or of another data set, so that no verdict is lost."""
+    listed = read_verdicts(path, "--list") if path.exists() else {}
+    known = {image.name for image in held_out.audited.images} | set(held_out.summary.get("excluded", []))
+    if unknown := [name for name in listed if name not in known]:
+        raise InputError(
+            f"--list: {path} lists {few(unknown)}, which this data set does not have; it is of another one, so name "
+            "another file with --list, or remove it"
+        )
 
 
 def compare(held_out: HeldOut, worst: int) -> Audit:

@@ -6,9 +6,9 @@ pixel, less on an image that it finds hard. What is missing from that is about 0
 easy or hard, and up to 1 if the network is sure of something else than the mask.
 
 A network can be sure and wrong. So this shortfall d is weighted by how well the mask's outline follows edges of the
-image (``segkit.reporting.audit.edges``): d exp(2 (1 - d) (1 - support)). An outline by chance, with a support of 1,
-leaves d as it is, and a better one lowers it. The outline counts less the larger d is, because a mask in which
-foreground and background are swapped has the right outline.
+image (``segkit.reporting.audit.edges``): d exp(2 (1 - d) (1 - support)), at most 1. An outline by chance, with a
+support of 1, leaves d as it is, a better one lowers it, and a worse one raises it. The outline counts less the larger d
+is, because a mask in which foreground and background are swapped has the right outline.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,9 @@ def contradiction(probabilities: Tensor, mask: np.ndarray, picture: np.ndarray) 
     object_area, mask_area = max((p >= 0.5).sum(), 1), max(foreground.sum(), 1)
     shortfall = float(expected - found)
     weight = np.exp(TRUST * (1 - shortfall) * (CHANCE - support(mask == FOREGROUND, picture)))
-    return Contradiction(float(shortfall * weight), float(missing.sum() / object_area), float(extra.sum() / mask_area))
+    return Contradiction(
+        min(float(shortfall * weight), 1.0), float(missing.sum() / object_area), float(extra.sum() / mask_area)
+    )
 
 
 def regions(probabilities: np.ndarray, foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -83,19 +83,21 @@ class Audited:
         return Split(Chosen([split.images for split in splits], rows), Chosen([split.masks for split in splits], rows))
 
     def mask(self, image: Image) -> np.ndarray:
-        """Its mask ``uint8 (h, w)``, as it is scored."""
-        return self.sets[image.split].mask(image.number)
+        """Its mask ``uint8 (h, w)``, as it is scored, without padding."""
+        each = self.sets[image.split]
+        return each.without_padding(image.number, each.mask(image.number))
 
     def picture(self, image: Image) -> np.ndarray:
-        """What the network sees of it, ``uint8 (h, w, 3)``."""
+        """What the network sees of it, ``uint8 (h, w, 3)``, of the size of its mask."""
         return self.sets[image.split].picture(image.number)
 
     def assemble(self, images: Sequence[Image], rows: np.ndarray) -> Iterator[Tensor]:
-        """Probabilities ``float32 (h, w)`` of each image, as it is scored, from those of all their ``rows``."""
+        """Probabilities ``float32 (h, w)`` of each image, of the size of its mask, from those of all their ``rows``."""
         start = 0
         for image in images:
             windows = torch.from_numpy(rows[start : start + len(image.rows)].astype(np.float32))
-            yield self.sets[image.split].assemble(image.number, iter(windows))
+            each = self.sets[image.split]
+            yield each.without_padding(image.number, each.assemble(image.number, iter(windows)))
             start += len(image.rows)
 
 

@@ -1,6 +1,6 @@
 """Pairs of results on the same images: two networks, one network at two revisions, trainings with other seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -20,7 +20,8 @@ def pairs(run: Run, revision: str | None) -> list[Pair]:
             Pair(first.title, second.title, run.names, first.dice, second.dice, 1, (first.title, second.title))
         )
     if revision is not None:
-        commit = resolve(revision, "--compare")
+        commit, words = resolve(revision, "--compare"), f"--compare {brief(revision)}"
+        _refuse_other_drawings(run, differences(settings_at(commit, words), settings_here()), words)
         found += [_with_revision(run, place, revision, commit) for place in range(len(run.networks))]
     return found
 
@@ -37,6 +38,7 @@ def over_seeds(run: Run, revisions: Sequence[str]) -> dict[str, np.ndarray]:
         option = f"--seed-rev {brief(revision)}"
         commit = resolve(revision, "--seed-rev")
         there = settings_at(commit, option)
+        _refuse_other_drawings(run, differences(there, here), option)
         if other := [key for key in differences(there, here) if key != "seed" and not key.startswith("runtime.")]:
             raise InputError(f"{option}: differs in {few(other)}, and not in seed alone; use --compare for that")
         if (seed := there.get("seed")) in seeds:
@@ -48,6 +50,16 @@ def over_seeds(run: Run, revisions: Sequence[str]) -> dict[str, np.ndarray]:
                 raise InputError(f"{option}: {network.name} was tested on other images; use --compare for that")
             dice[network.name].append(values)
     return {name: np.stack(each) for name, each in dice.items()}
+
+
+def _refuse_other_drawings(run: Run, changed: Iterable[str], words: str) -> None:
+    """Raise InputError if the test images there have the names of those here and show something else."""
+    drawn = [key for key in changed if key == "seed" or key.startswith("data.synthetic.")]
+    if run.source == "synthetic" and drawn:
+        raise InputError(
+            f"{words}: with another {few(drawn)} the synthetic test images are others of the same names; compare runs "
+            "that differ in other settings, or use a data set with a test set of its own"
+        )
 
 
 def _at(run: Run, network: Network, commit: str, words: str) -> tuple[np.ndarray, np.ndarray]:

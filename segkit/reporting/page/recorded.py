@@ -33,8 +33,8 @@ def refuse_edited(name: str, paths: Paths, settings: Settings) -> None:
     for path, expected in recorded(name):
         if path in shown and Path(path).exists() and _md5(Path(path)) != expected:
             raise InputError(
-                f"{path} is not the one that {LOCK} records: it was edited, or is of another run; run 'dvc repro' or "
-                "'dvc checkout'"
+                f"{path} is not the one that {LOCK} records: it was edited, or is of another run; run "
+                f"'dvc repro', or 'git checkout {path}' if it is in git"
             )
 
 
@@ -42,7 +42,7 @@ def _settings(name: str) -> Settings:
     """What the stages of a network read from params.yaml."""
     stages = _stages()
     found: Settings = {}
-    for stage in (f"train_{name}", f"evaluate@{name}"):
+    for stage in ("download", "preprocess", "augment", f"train_{name}", f"evaluate@{name}"):
         for key, value in stages.get(stage, {}).get("params", {}).get("params.yaml", {}).items():
             found |= flat({key: value})
     return found

@@ -54,7 +54,7 @@ def pictures_at(commit: str, path: Path, words: str) -> Columns:
         raise InputError(f"{words}: needs DVC, which is not installed here; run 'make setup'")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / path.name
-        command = [sys.executable, "-m", "dvc", "get", "--quiet", ".", str(path), "--rev", commit, "--out", str(target)]
+        command = [sys.executable, "-m", "dvc", "get", ".", str(path), "--rev", commit, "--out", str(target)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not target.is_file():
             last = ([line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["ERROR: unknown"])[-1]

@@ -91,6 +91,13 @@ def test_a_faulty_list_is_refused_before_anything_is_trained(project, monkeypatc
         run(project)
 
 
+def test_a_list_of_another_data_set_is_refused(project, monkeypatch):
+    monkeypatch.setattr(held_out, "build_engine", None)
+    (project / "audit.csv").write_text("name,verdict\nTabby_1,drop\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"--list: .* lists Tabby_1, which this data set does not have"):
+        run(project)
+
+
 def test_missing_data_are_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"summary\.json is missing"):

@@ -28,6 +28,28 @@ def test_verdicts_of_a_person_and_samples_that_are_left_out_stay(tmp_path):
     assert read_verdicts(path) == {"new": "drop", "bad": "keep", "good": "fix", "gone": "drop"}
 
 
+def test_what_a_person_did_not_change_follows_the_new_audit(tmp_path):
+    path = tmp_path / "list.csv"
+    write_list(path, [finding("first", 5), finding("second", 1), finding("third", 1)])
+    path.write_text(path.read_text(encoding="utf-8").replace("keep,third", "fix,third"), encoding="utf-8")
+    assert write_list(path, [finding("second", 5), finding("first", 1), finding("third", 1)]) == 1
+    assert read_verdicts(path) == {"second": "drop", "first": "keep", "third": "fix"}
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_spreadsheet_s_list_and_its_own_columns_stay(separator, tmp_path):
+    path = tmp_path / "list.csv"
+    lines = ("verdict,name,note", "fix,bad,the ears", "drop,gone,blurred")
+    path.write_text("\ufeff" + "\n".join(lines).replace(",", separator), encoding="utf-8")
+    assert write_list(path, [finding("bad", 5), finding("new", 1)]) == 2
+    rows = {row["name"]: row for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
+    assert [(name, row["verdict"], row["note"]) for name, row in rows.items()] == [
+        ("bad", "fix", "the ears"),
+        ("new", "keep", ""),
+        ("gone", "drop", "blurred"),
+    ]
+
+
 def test_a_faulty_list_is_not_replaced(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("name,verdict\nbad,perhaps\n", encoding="utf-8")

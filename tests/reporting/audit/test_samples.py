@@ -9,7 +9,7 @@ from segkit.reporting.audit.samples import AUDITED, Audited, Chosen, folds
 from tests.tiny import make_project
 
 
-@pytest.fixture(scope="module", params=["stretch", "tile"])
+@pytest.fixture(scope="module", params=["stretch", "fit", "tile"])
 def audited(request, tmp_path_factory) -> Audited:
     folder = tmp_path_factory.mktemp(request.param)
     make_project(folder, trainval=14, size=(16, 16), resize=request.param)

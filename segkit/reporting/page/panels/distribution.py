@@ -29,7 +29,7 @@ def panel(run: Run) -> Panel:
 
 def _histogram(run: Run) -> Figure:
     tallest = []
-    with drawing(xlabel="Dice of a image", ylabel="images") as drawn:
+    with drawing(xlabel="Dice of an image", ylabel="images") as drawn:
         for place, network in enumerate(run.networks):
             table = network.analysis["histogram"]
             edges = [*table["dice"], table["dice"][-1] + BIN]
@@ -45,7 +45,7 @@ def _histogram(run: Run) -> Figure:
 
 
 def _cumulative(run: Run) -> Figure:
-    with drawing(xlabel="Dice of a image", ylabel="images up to this Dice") as drawn:
+    with drawing(xlabel="Dice of an image", ylabel="images up to this Dice") as drawn:
         for place, network in enumerate(run.networks):
             table = network.analysis["histogram"]
             ends = np.concatenate([[0], table["dice"] + BIN])
