@@ -86,4 +86,7 @@ def without_excluded(samples: Sequence[Sample], path: Path | None) -> tuple[list
             "comparable; set the verdict to keep, and correct the mask if it is wrong"
         )
     gone = set(left_out)
-    return [sample for sample in samples if sample.name not in gone], sorted(left_out)
+    stay = [sample for sample in samples if sample.name not in gone]
+    for split in {known[name].split for name in gone} - {sample.split for sample in stay}:
+        raise InputError(f"data.exclude: {path} leaves out every sample of the {split} set; keep some")
+    return stay, sorted(left_out)

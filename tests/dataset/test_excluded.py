@@ -53,6 +53,7 @@ def test_other_columns_order_and_an_editor_s_habits_do_not_matter(tmp_path):
         (["name,verdict", "a,keep", "a,drop"], "line 3: a is listed twice"),
         (["name,verdict", 'a,"keep'], "fix the quotes there"),
         (["name,verdict", "cta,drop"], "lists cta (did you mean cat?), which this data set does not have"),
+        (["name,verdict", "a,drop", "b,drop", "cat,fix"], "leaves out every sample of the train set; keep some"),
         (["name,verdict", "tested,drop"], "would leave out tested of the test set"),
     ],
 )

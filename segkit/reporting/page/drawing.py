@@ -27,6 +27,7 @@ WIDTH, HEIGHT = 440, 290  # pixels; narrow enough for a phone
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "segkit",
+    "text.parse_math": False,  # a name may hold dollar signs
     "path.simplify": False,
     "font.size": 12,
     "text.color": INK,

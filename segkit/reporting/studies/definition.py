@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from segkit.base import params
-from segkit.base.errors import InputError, brief, counted
+from segkit.base.errors import InputError, brief, counted, few
 from segkit.base.overrides import flattened, with_overrides, with_values
 from segkit.base.validation import FROM_LIST, Section, validate
 from segkit.base.values import Probability, Seed
@@ -92,7 +92,15 @@ def read_study(path: Path, texts: Sequence[str] = (), base: Path = Path("params.
     Every run's parameters are checked as a whole. Raises InputError that names the faults of the first run that has
     any, or of the file.
     """
+    if not path.is_file():
+        there = few(sorted(map(str, Path("studies").glob("*.yaml")))) or "none in studies/"
+        raise InputError(f"there is no study {brief(path)}; there are: {there}")
     raw, duplicates = read_yaml(path)
+    if not raw:
+        raise InputError(f"{path} is empty; a study lists runs, see docs/how-to/studies.md")
+    if isinstance(raw, dict) and not raw.get("runs", True):
+        raise InputError(f"{path}: runs: there are none; name at least one, as in docs/how-to/studies.md")
+    _refuse_nested(path, raw)
     try:
         file = validate(StudyFile, raw)
     except ValueError as error:
@@ -111,6 +119,17 @@ def read_study(path: Path, texts: Sequence[str] = (), base: Path = Path("params.
         for name, run in file.runs.items()
     )
     return Study(path.stem, path, tuple(rows), tuple(texts))
+
+
+def _refuse_nested(path: Path, raw: Any) -> None:
+    """Raise InputError for ``set: {train: {lr: 1e-3}}``: a set names single parameters."""
+    runs = raw.get("runs") if isinstance(raw, dict) else None
+    places = [raw, *(runs.values() if isinstance(runs, dict) else [])]
+    for settings in (place.get("set") for place in places if isinstance(place, dict)):
+        for key, value in settings.items() if isinstance(settings, dict) else ():
+            if isinstance(value, dict) and value:
+                inner = next(iter(value))
+                raise InputError(f"{path}: set: {brief(key)} is a section; write {brief(f'{key}.{inner}')}: VALUE")
 
 
 def assignment(text: str) -> tuple[str, Any]:

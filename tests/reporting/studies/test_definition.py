@@ -1,5 +1,7 @@
 """Study files: whole or refused in one line, and every run's parameters checked before anything is queued."""
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.accuracy import REPORT
@@ -58,9 +60,9 @@ def test_parameters_that_cannot_change_a_result_are_not_compared():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "FILE: the file: must be a mapping of keys, not None"),
+        ("", "FILE is empty; a study lists runs"),
         ("seeds: [0]", "FILE: runs: missing"),
-        ("runs: {}", "FILE: runs: "),
+        ("runs: {}", "FILE: runs: there are none; name at least one"),
         ("run: {a: {model: unet}}", "run: unknown key; did you mean runs?"),
         (
             "runs: {a: {model: unett}}",
@@ -76,6 +78,7 @@ def test_parameters_that_cannot_change_a_result_are_not_compared():
         ("runs: {a: {model: unet, set: {train.l: 3}}}", "FILE: runs.a: train.l: unknown key; did you mean train.lr?"),
         ("runs: {a: {model: unet, set: {train.lr: -3}}}", "FILE: runs.a: train.lr: must be greater than 0, not -3"),
         ("runs: {a: {model: unet, set: {seed.x: 3}}}", "seed.x: seed is a value and not a section of params.yaml"),
+        ("runs: {a: {model: unet, set: {train: {lr: 1}}}}", "FILE: set: train is a section; write train.lr: VALUE"),
         ("runs: {a: {model: unet, set: {train: 3}}}", "FILE: runs.a: train: must be a mapping"),
     ],
 )
@@ -133,3 +136,9 @@ def test_the_quick_study_is_the_report_s_but_for_what_makes_it_quick():
 def test_the_full_size_study_is_valid():
     made = read_study(ROOT / "studies/oxford_pet.yaml", base=ROOT / "params.yaml")
     assert len(made.experiments) == 9
+
+
+def test_a_study_that_is_not_there_names_those_that_are(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError, match=r"there is no study nope\.yaml; there are: studies/oxford_pet"):
+        read_study(Path("nope.yaml"))
