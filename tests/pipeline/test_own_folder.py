@@ -145,8 +145,8 @@ def test_a_mended_mask_is_used_by_the_same_command_and_in_temporary_runs(lab: Wo
         }
         assert deps == {"data/own/images": PAIRS + 1, "data/own/masks": PAIRS + 1}
         lab.commit()  # the next run starts from what this one recorded
-        own = ["data/own/exclude.csv", "data/own/images/.gitkeep", "data/own/masks/.gitkeep"]
-        assert lab.git("ls-files", "data/own").split() == own
+        known = ["data/own/exclude.csv", "data/own/images/.gitkeep", "data/own/masks/.gitkeep"]
+        assert lab.git("ls-files", "data/own").split() == known
     lab.dvc("checkout", "download")
     assert (own / "masks/p05.png").read_bytes() in content(raw).values()
     assert stages_run(lab.dvc("repro", "download").stdout) == []
