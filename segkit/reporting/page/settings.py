@@ -1,11 +1,10 @@
 """params.yaml as it is written, here and at another commit, and what differs."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from segkit.base.errors import InputError
-from segkit.base.yaml_file import read_yaml
+from segkit.base.yaml_file import parse_yaml, read_yaml
 from segkit.reporting.page.revision import text_at
 
 PARAMS = Path("params.yaml")
@@ -21,13 +20,10 @@ def settings_at(commit: str, words: str) -> Settings:
     """The same at ``commit``; raises InputError, which begins with ``words``, if there is no such file."""
     if (text := text_at(commit, PARAMS)) is None:
         raise InputError(f"{words}: there is no {PARAMS} at this revision; name one that has it")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / PARAMS.name
-        path.write_text(text, encoding="utf-8")
-        try:
-            return flat(read_yaml(path)[0])
-        except InputError as error:
-            raise InputError(f"{words}: {str(error).replace(str(path), str(PARAMS))}") from None
+    try:
+        return flat(parse_yaml(text, str(PARAMS))[0])
+    except InputError as error:
+        raise InputError(f"{words}: {error}") from None
 
 
 def differences(before: Settings, after: Settings) -> dict[str, tuple[str, str]]:

@@ -12,7 +12,7 @@ from segkit.dataset.preprocess import preprocess
 from segkit.evaluation.evaluate import evaluate
 from segkit.models import build
 from segkit.models.checkpoint import save_checkpoint
-from segkit.reporting.page.collect import CURVES
+from segkit.reporting.page.collect import CURVES, Run
 from segkit.training.logbook import EPOCH_COLUMNS
 from tests.browser import browser  # noqa: F401
 from tests.tiny import RawSet, changed, options, pet, small_params, usable
@@ -80,3 +80,8 @@ def copy(project, tmp_path, monkeypatch) -> Path:
     shutil.copytree(project, folder, ignore=lambda _, names: [name for name in names if "resnet34" in name])
     monkeypatch.chdir(folder)
     return folder
+
+
+def changed_summary(run: Run, **changes) -> Run:
+    """The same results of data whose summary says something else."""
+    return Run(run.networks, run.summary | changes, run.paths)

@@ -10,10 +10,11 @@ import torch
 
 from segkit.base.errors import InputError
 from segkit.base.workspace import Paths
-from segkit.reporting.page.collect import collect
+from segkit.reporting.page.collect import Run, collect
 from segkit.reporting.page.comparing import over_seeds, pairs
 from segkit.reporting.page.origin import origin
 from segkit.reporting.page.revision import resolve
+from tests.reporting.page.conftest import changed_summary
 
 pytestmark = pytest.mark.slow
 AUTHOR = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@a", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@a"}
@@ -66,6 +67,11 @@ def history(project, tmp_path_factory):
     return folder, first, second
 
 
+def photographs() -> Run:
+    """The results, as if their images were not drawn from the seed."""
+    return changed_summary(collect(Paths()), source="oxford_pet")
+
+
 @pytest.fixture
 def repository(history, monkeypatch):
     monkeypatch.chdir(history[0])
@@ -79,7 +85,7 @@ def test_commits_and_experiments_have_names(repository):
 
 
 def test_images_are_matched_by_name(repository):
-    (pair,) = pairs(collect(Paths()), "fine-one")
+    (pair,) = pairs(photographs(), "fine-one")
     assert (pair.first, pair.second) == ("U-Net at fine-one", "U-Net here")
     assert pair.before.tolist() == [1.0] * 30
     assert pair.after.tolist() == collect(Paths()).networks[0].dice[:-1].tolist()
@@ -108,11 +114,18 @@ def test_a_revision_without_results(repository):
 
 def test_trainings_that_differ_in_their_seed(repository, monkeypatch):
     with pytest.raises(InputError, match="--seed-rev fine-one: unet was tested on other images"):
-        over_seeds(collect(Paths()), ["fine-one"])
+        over_seeds(photographs(), ["fine-one"])
     with pytest.raises(InputError, match="--seed-rev HEAD: has seed 0, as here"):
         over_seeds(collect(Paths()), ["HEAD"])
     monkeypatch.setattr("segkit.reporting.page.comparing.settings_here", lambda: {"seed": "0", "train.lr": "1"})
     with pytest.raises(InputError, match=r"--seed-rev fine-one: differs in .*, and not in seed alone"):
+        over_seeds(photographs(), ["fine-one"])
+
+
+def test_synthetic_images_of_another_seed_are_others(repository):
+    with pytest.raises(InputError, match="--compare fine-one: with another seed the synthetic test images are others"):
+        pairs(collect(Paths()), "fine-one")
+    with pytest.raises(InputError, match="--seed-rev fine-one: with another seed"):
         over_seeds(collect(Paths()), ["fine-one"])
 
 

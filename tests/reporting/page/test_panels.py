@@ -22,6 +22,7 @@ from segkit.reporting.page.panels import (
     verdict,
 )
 from segkit.reporting.page.panels.paired import Pair
+from tests.reporting.page.conftest import changed_summary
 
 pytestmark = pytest.mark.slow  # two networks are evaluated
 
@@ -35,10 +36,6 @@ def run(project, monkeypatch) -> Run:
 def tables(panel) -> dict[str, Table]:
     inner = [each for block in panel.blocks for each in (block.blocks if isinstance(block, Row) else [block])]
     return {block.caption: block for block in inner if isinstance(block, Table)}
-
-
-def changed_summary(run: Run, **changes) -> Run:
-    return Run(run.networks, run.summary | changes, run.paths)
 
 
 def test_the_verdict_is_about_the_paired_difference(run):
