@@ -8,6 +8,7 @@ from pathlib import Path
 
 
 def file(text: str) -> Path:
+    """A file to write, in a folder that exists."""
     path = Path(text)
     if not path.name or path.is_dir():
         raise argparse.ArgumentTypeError(f"not a file to write: {text!r}")
@@ -35,6 +36,8 @@ csv_file = file_of("csv")
 
 
 def positive(kind: type) -> Callable[[str], int | float]:
+    """An ``int`` or ``float`` above 0 and below a million."""
+
     def number(text: str) -> int | float:
         with suppress(ValueError):
             if 0 < (value := kind(text)) < 1e6:
@@ -45,6 +48,8 @@ def positive(kind: type) -> Callable[[str], int | float]:
 
 
 def at_least(lowest: int) -> Callable[[str], int]:
+    """An integer from ``lowest`` on, below a million."""
+
     def number(text: str) -> int:
         with suppress(ValueError):
             if lowest <= (value := int(text)) < 1e6:
@@ -55,6 +60,7 @@ def at_least(lowest: int) -> Callable[[str], int]:
 
 
 def port(text: str) -> int:
+    """A TCP port."""
     with suppress(ValueError):
         if 0 < (port := int(text)) < 65536:
             return port
@@ -62,6 +68,7 @@ def port(text: str) -> int:
 
 
 def share(text: str) -> float:
+    """A number above 0 and at most 1."""
     with suppress(ValueError):
         if 0 < (value := float(text)) <= 1:
             return value
@@ -69,12 +76,14 @@ def share(text: str) -> float:
 
 
 def device(text: str) -> str:
+    """The name of a device, which need not be there."""
     if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
         return text
     raise argparse.ArgumentTypeError(f"not auto, cpu, cuda, cuda:1 or mps: {text!r}")
 
 
 def size(text: str) -> tuple[int, int]:
+    """Height and width in pixels: ``128``, or ``96x128``."""
     with suppress(ValueError):
         sides = [int(side) for side in text.split("x")]
         if len(sides) in (1, 2) and all(16 <= side <= 8192 for side in sides):

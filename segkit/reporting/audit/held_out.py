@@ -44,7 +44,8 @@ from segkit.training.schedules import image_size
 from segkit.training.state import SavedState, Saver, parse
 
 BATCH = 32
-ROOMS = ("augment", "models", "training")
+# What can change folds and predictions.
+CODE = ("augment", "models", "training", "reporting/audit/held_out.py", "reporting/audit/samples.py")
 
 
 class HeldOut:
@@ -151,13 +152,9 @@ class HeldOut:
 
 
 def _code() -> list[Path]:
-    """The files that can change what a network learns and predicts."""
-    top = Path(segkit.__file__).parent
-    return sorted(path for room in (*ROOMS, "reporting/audit/held_out.py") for path in _files(top / room))
-
-
-def _files(place: Path) -> list[Path]:
-    return [place] if place.is_file() else list(place.rglob("*.py"))
+    """All files of CODE."""
+    places = [Path(segkit.__file__).parent / place for place in CODE]
+    return sorted(path for place in places for path in ([place] if place.is_file() else place.rglob("*.py")))
 
 
 class _Lines(Logbook):

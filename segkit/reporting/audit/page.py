@@ -10,7 +10,8 @@ from PIL import Image
 from segkit.base.files import atomic_write
 from segkit.reporting.audit.contradiction import FLAGGED
 from segkit.reporting.audit.listing import Finding
-from segkit.reporting.audit.panels import EXTRA, MISSING, data_address
+from segkit.reporting.audit.panels import EXTRA, MISSING
+from segkit.reporting.page.pictures import encoded
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def write_page(path: Path, page: Page) -> None:
     environment = Environment(
         loader=PackageLoader("segkit.reporting.audit", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["address"] = data_address
+    environment.filters["address"] = encoded
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in (("missing", MISSING), ("extra", EXTRA))}
     html = environment.get_template("page.html.j2").render(page=page, flagged_at=FLAGGED, colours=colours)
     with atomic_write(path, "w", encoding="utf-8") as file:

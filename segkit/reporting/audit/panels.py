@@ -1,8 +1,5 @@
 """What a person compares: the mask drawn on its image, and where the held-out prediction contradicts it."""
 
-import base64
-import io
-
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -35,13 +32,6 @@ def panels(picture: np.ndarray, mask: np.ndarray, probabilities: Tensor) -> tupl
         marked[region] = (1 - TINT) * marked[region] + TINT * np.array(colour, np.float32)
         marked[_edge(region)] = colour
     return tuple(Image.fromarray(pixels.round().astype(np.uint8)) for pixels in (plain, marked))
-
-
-def data_address(image: Image.Image) -> str:
-    """The image as the address of an ``img`` element, in WebP."""
-    file = io.BytesIO()
-    image.save(file, format="WEBP", quality=70, method=4)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _edge(region: np.ndarray) -> np.ndarray:

@@ -10,8 +10,9 @@ import torch
 import segkit
 from segkit.base.errors import counted, few
 from segkit.reporting.page.measure import device_words
-from segkit.reporting.page.revision import git, resolve
+from segkit.reporting.page.revision import resolve
 from segkit.reporting.page.settings import Settings, differences, settings_at, settings_here
+from segkit.reporting.repository import git
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,7 @@ from pathlib import Path
 
 from segkit.base.errors import InputError, brief, few
 from segkit.reporting.page.tables import Columns, read_columns
-
-
-def git(*arguments: str) -> str | None:
-    """What git prints; None if it fails or is not installed."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
-    return done.stdout if done.returncode == 0 else None
+from segkit.reporting.repository import git
 
 
 def resolve(revision: str, option: str) -> str:
@@ -38,11 +30,6 @@ def resolve(revision: str, option: str) -> str:
         known = f" (there are {few(known)})" if known else ""
         raise InputError(f"{option} {brief(revision)}: neither a revision of git nor an experiment of DVC{known}")
     return experiments[0][0]
-
-
-def text_at(commit: str, path: Path) -> str | None:
-    """A file that git tracks, as it is at ``commit``; None if it is not there."""
-    return git("show", f"{commit}:./{path.as_posix()}")
 
 
 def pictures_at(commit: str, path: Path, words: str) -> Columns:

@@ -5,7 +5,7 @@ from typing import Any
 
 from segkit.base.errors import InputError
 from segkit.base.yaml_file import parse_yaml, read_yaml
-from segkit.reporting.page.revision import text_at
+from segkit.reporting.repository import content
 
 PARAMS = Path("params.yaml")
 Settings = dict[str, str]
@@ -18,7 +18,7 @@ def settings_here() -> Settings:
 
 def settings_at(commit: str, words: str) -> Settings:
     """The same at ``commit``; raises InputError, which begins with ``words``, if there is no such file."""
-    if (text := text_at(commit, PARAMS)) is None:
+    if (text := content(commit, PARAMS)) is None:
         raise InputError(f"{words}: there is no {PARAMS} at this revision; name one that has it")
     try:
         return flat(parse_yaml(text, str(PARAMS))[0])

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from segkit.base.errors import InputError
-from segkit.reporting.studies import reading, repository
+from segkit.reporting import repository
+from segkit.reporting.studies import reading
 from segkit.reporting.studies.definition import Study, summary
 from segkit.reporting.studies.reading import Found
 

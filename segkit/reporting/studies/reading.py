@@ -16,7 +16,7 @@ from segkit.base.errors import InputError, brief, few
 from segkit.base.validation import Section, validate
 from segkit.base.values import PositiveInt, Probability
 from segkit.base.yaml_file import parse_yaml
-from segkit.reporting.studies import repository
+from segkit.reporting import repository
 from segkit.reporting.studies.definition import Experiment, Study, used_by
 
 DONE, RUNNING, QUEUED = "done", "running", "queued"

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from segkit.base.overrides import with_values
-from segkit.reporting.studies import reading, repository
+from segkit.reporting import repository
+from segkit.reporting.studies import reading
 from segkit.reporting.studies.reading import CONFLICT, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Task
 from tests.reporting.studies.made import found, study
 from tests.tiny import raw_params

@@ -1,6 +1,7 @@
 """What is asked of git and of DVC, by their command lines, in the repository of the working directory."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,8 @@ from segkit.base.errors import InputError, brief
 
 def require_repository() -> None:
     """Raise InputError unless this is the root of a git and DVC repository with a commit, and DVC is installed."""
+    if shutil.which("git") is None:
+        raise InputError("git is not installed, and DVC's experiments are kept in git; install it")
     if git("rev-parse", "--git-dir") is None:
         raise InputError("this folder is not in a git repository; run from a clone, or run 'git init' and commit")
     if git("rev-parse", "--verify", "HEAD^{commit}") is None:
@@ -26,17 +29,17 @@ def require_repository() -> None:
 
 
 def git(*arguments: str) -> str | None:
-    """What ``git`` prints; None if it fails."""
+    """What ``git`` prints; None if it fails or is not installed."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except FileNotFoundError:
-        raise InputError("git is not installed, and DVC's experiments are kept in git; install it") from None
+    except OSError:
+        return None
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
 
 
-def content(revision: str, path: str) -> str | None:
+def content(revision: str, path: str | Path) -> str | None:
     """The text of a file of this folder in a commit; None if there is none."""
-    return git("cat-file", "blob", f"{revision}:./{path}")
+    return git("cat-file", "blob", f"{revision}:./{Path(path).as_posix()}")
 
 
 def dvc(*arguments: str) -> str:
