@@ -23,10 +23,11 @@ def with_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
 
 
 def flattened(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of a nested mapping by their dotted keys."""
+    """The values of a nested mapping by their dotted keys; an empty section is a value."""
     flat: dict[str, Any] = {}
     for key, value in raw.items():
-        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        section = isinstance(value, Mapping) and value
+        flat |= flattened(value, f"{prefix}{key}.") if section else {f"{prefix}{key}": value}
     return flat
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from segkit.base.errors import brief
+from segkit.base.errors import brief, counted
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -61,8 +61,10 @@ def _describe(fault: dict[str, Any], kind: type[BaseModel]) -> str:
             return f"unknown key; {_meant(fault['loc'], kind)}"
         case "value_error":
             return message.removeprefix("Value error, ")
-        case "model_type":
+        case "model_type" | "dict_type":
             message = "must be a mapping of keys"
+        case "too_short":
+            message = f"must have at least {counted(fault['ctx']['min_length'], 'value')}"
     near = []
     if fault["type"] == "literal_error":
         allowed = fault["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")

@@ -39,7 +39,7 @@ from segkit.training.fit import Fit, NotFinite
 from segkit.training.logbook import Logbook
 from segkit.training.loop import Engine
 from segkit.training.pace import Pace
-from segkit.training.run import build_engine, refuse_batch_size
+from segkit.training.run import build_engine, refuse_batch_size, refuse_lonely_values
 from segkit.training.schedules import image_size
 from segkit.training.state import SavedState, Saver, parse
 
@@ -80,7 +80,8 @@ class HeldOut:
         others = [image for fold in self.folds if fold is not inside for image in fold]
         training, outside = self.audited.part(others), self.audited.part(inside)
         plan = make_plan(len(training), params.augment)
-        refuse_batch_size(recipe.batch_size, len(plan), key=recipe_key(params, self.name, "batch_size"))
+        key = recipe_key(params, self.name, "batch_size")
+        refuse_batch_size(recipe.batch_size, len(plan), key=key)
         engine = build_engine(self.name, params, self.device)
         batches = TrainingBatches(
             training,
@@ -93,6 +94,7 @@ class HeldOut:
             size=partial(image_size, recipe, tuple(self.summary["size"]), network(self.name).stride),
         )
         label = f"{self.name} without fold {number + 1} of {self.count}"
+        refuse_lonely_values(engine.model, batches.size(0), min(stop - start for start, stop in batches.bounds), key)
         saved = SavedState(f"audit-{self.name}-{number}", self.fingerprint)
         with ExitStack() as stack:
             stop = stack.enter_context(interrupts.deferred())

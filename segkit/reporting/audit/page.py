@@ -40,10 +40,10 @@ class Page:
 def write_page(path: Path, page: Page) -> None:
     """Write it to ``path``, whole or not at all."""
     environment = Environment(
-        loader=PackageLoader("segkit.reporting.audit", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("segkit.reporting", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["address"] = encoded
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in (("missing", MISSING), ("extra", EXTRA))}
-    html = environment.get_template("page.html.j2").render(page=page, flagged_at=FLAGGED, colours=colours)
+    html = environment.get_template("audit/page.html.j2").render(page=page, flagged_at=FLAGGED, colours=colours)
     with atomic_write(path, "w", encoding="utf-8") as file:
         file.write(html)

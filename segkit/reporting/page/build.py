@@ -72,9 +72,9 @@ def render(run: Run, panels: Sequence[Panel]) -> str:
     own = files("segkit.reporting.page")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     template = environment.from_string((own / "page.html.j2").read_text(encoding="utf-8"))
-    style, script = ((own / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    base, style, script = ((own / name).read_text(encoding="utf-8") for name in ("base.css", "page.css", "page.js"))
     title = " and ".join(network.title for network in run.networks)
-    names = {"panels": panels, "style": style, "script": script, "title": title, "subject": _subject(run)}
+    names = {"panels": panels, "style": base + style, "script": script, "title": title, "subject": _subject(run)}
     return template.render(names) + "\n"
 
 

@@ -16,6 +16,7 @@ from segkit.base.params import MODEL_NAMES
 from segkit.base.validation import Section, validate
 from segkit.base.values import PositiveInt, Probability
 from segkit.base.workspace import Paths, main_checkout
+from segkit.evaluation.analysis import TABLES
 from segkit.evaluation.scores import SCORES
 from segkit.models.checkpoint import Checkpoint, load_checkpoint
 from segkit.models.counts import dice_per_image
@@ -27,12 +28,6 @@ TITLES = {"unet": "U-Net", "resnet34_unet": "ResNet34-UNet"}
 COUNTS = ("tp", "fp", "fn", "tn")
 SLICED = ("foreground", "brightness", "touches_edge", "objects")
 MISTAKES = ("missed", "false_alarms", "holes", "fragments")
-ANALYSIS = {
-    "thresholds": ("threshold", "dice", "dice_global", "precision", "recall"),
-    "histogram": ("dice", "images", "cumulative"),
-    "reliability": ("probability", "pixels", "mean_probability", "foreground"),
-    "boundary": ("distance", "pixels", "errors"),
-}
 BLANK = ("mean_probability", "foreground")  # of a bin without pixels
 CURVES = ("epoch", "train_loss", "valid_loss", "train_dice", "valid_dice", "lr")
 EPOCHS = ("epoch", "seconds", "data_seconds", "images", "resumed")
@@ -151,7 +146,7 @@ def _network(name: str, paths: Paths, settings: Settings) -> Network:
     numbers = (*COUNTS, "dice", "dice_original", *SLICED, *MISTAKES)
     images = read_columns(paths.metrics / "per_image" / f"{name}.csv", numbers, texts=("name", "group"))
     folder = paths.metrics / "analysis" / name
-    analysis = {file: read_columns(folder / f"{file}.csv", columns, blank=BLANK) for file, columns in ANALYSIS.items()}
+    analysis = {file: read_columns(folder / f"{file}.csv", columns, blank=BLANK) for file, columns in TABLES.items()}
     curves = read_columns(paths.metrics / "curves" / f"{name}.csv", CURVES)
     checkpoint = load_checkpoint(paths.models / f"{name}.safetensors")
     recorded_in, epochs = _epochs(name, len(curves["epoch"]))

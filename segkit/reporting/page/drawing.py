@@ -114,7 +114,7 @@ def _inline(svg: str) -> str:
         svg = svg.replace(f'id="{name}"', f'id="{own}-{name}"').replace(f"#{name}", f"#{own}-{name}")
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'font-family: [^;"]*; ?', "", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # hundredths of a pixel
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)  # hundredths of a pixel
     svg = re.sub(r"M (\S+ \S+) \nL \1 \n", r"M\1h0", svg)  # dots
     svg = re.sub(r">\s+<", "><", svg)
     for name, stands_for in COLOUR.items():

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.base.errors import InputError
+from segkit.base.overrides import flattened
 from segkit.base.yaml_file import parse_yaml, read_yaml
 from segkit.reporting.repository import content
 
@@ -32,15 +33,10 @@ def differences(before: Settings, after: Settings) -> dict[str, tuple[str, str]]
     return {key: (before.get(key, "–"), after.get(key, "–")) for key in keys if before.get(key) != after.get(key)}
 
 
-def flat(settings: Any, above: str = "") -> Settings:
+def flat(settings: Any) -> Settings:
     """Nested dicts as one: ``{"train": {"lr": 0.003}}`` is ``{"train.lr": "0.003"}``."""
-    found: Settings = {}
-    for key, value in settings.items() if isinstance(settings, dict) else ():
-        if isinstance(value, dict) and value:
-            found |= flat(value, f"{above}{key}.")
-        else:
-            found[f"{above}{key}"] = _words(value)
-    return found
+    found = flattened(settings) if isinstance(settings, dict) else {}
+    return {key: _words(value) for key, value in found.items()}
 
 
 def _words(value: Any) -> str:

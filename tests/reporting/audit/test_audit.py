@@ -104,6 +104,13 @@ def test_missing_data_are_one_line(tmp_path, monkeypatch):
         run(tmp_path)
 
 
+def test_a_batch_that_batch_normalisation_cannot_train_on_is_refused(tmp_path, monkeypatch):
+    make_project(tmp_path, size=(16, 16))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"train\.batch_size: a batch of 1 sample at 16x16 px"):
+        run(tmp_path, train__batch_size=1, preprocess__size=16)
+
+
 def test_a_held_out_mask_has_no_influence_on_its_own_prediction(project):
     """Two data sets differ in one mask; the probabilities of that sample are the same."""
     found = {}

@@ -30,6 +30,13 @@ def test_text_stays_text_in_the_font_of_the_page_and_is_escaped():
     assert "font-size: 11px" in svg and "DejaVu" not in svg
 
 
+def test_coordinates_are_hundredths_of_a_pixel_but_a_name_is_whole():
+    with drawing(xlabel="v1.23456") as drawn:
+        drawn.axes.plot([0, 1 / 3, 1], [0, 2 / 3, 1])
+    assert "v1.23456" in drawn.svg
+    assert not re.search(r'"[^"<>]*\d\.\d{3}[^"<>]*"', drawn.svg)
+
+
 def test_the_same_numbers_give_the_same_figure():
     assert draw() == draw()
 

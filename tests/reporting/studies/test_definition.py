@@ -62,6 +62,7 @@ def test_parameters_that_cannot_change_a_result_are_not_compared():
     [
         ("", "FILE is empty; a study lists runs"),
         ("seeds: [0]", "FILE: runs: missing"),
+        ("runs: [a]", "FILE: runs: must be a mapping of keys, not ['a']"),
         ("runs: {}", "FILE: runs: there are none; name at least one"),
         ("run: {a: {model: unet}}", "run: unknown key; did you mean runs?"),
         (
@@ -72,7 +73,7 @@ def test_parameters_that_cannot_change_a_result_are_not_compared():
         ("runs: {a: {model: unet, published: 78.4}}", "FILE: runs.a.published: must be less than or equal to 1"),
         ("runs: {a: {model: unet}, a: {model: unet}}", "FILE: line 1: duplicate key a"),
         ("runs: {a b: {model: unet}}", "FILE: 'a b' cannot be part of an experiment's name"),
-        ("seeds: []\nruns: {a: {model: unet}}", "FILE: seeds: "),
+        ("seeds: []\nruns: {a: {model: unet}}", "FILE: seeds: must have at least 1 value, not []"),
         ("seeds: [1, 1]\nruns: {a: {model: unet}}", "FILE: runs.a: seeds [1, 1] has one number twice"),
         ("runs: {a: {model: unet, set: {seed: 3}}}", "FILE: runs.a: seed is set; list the seeds under 'seeds'"),
         ("runs: {a: {model: unet, set: {train.l: 3}}}", "FILE: runs.a: train.l: unknown key; did you mean train.lr?"),
@@ -122,7 +123,7 @@ def test_the_study_of_the_report_has_its_recipe():
     assert described.items() <= text["set"].items()
     left = flattened(raw_params()).keys() - text["set"].keys() - {"augment.n_aug", "augment.combine.blur_probability"}
     assert not {key for key in left if key.split(".")[0] in ("train", "augment", "unet", "evaluate")} - {
-        *("augment.combine.noise_probability", "train.optimizer", "train.precision")
+        *("augment.combine.noise_probability", "train.optimizer", "train.precision", "unet.train")
     }  # all else is said, so that other defaults change nothing
 
 
