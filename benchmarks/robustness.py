@@ -33,7 +33,7 @@ from torch import Tensor
 
 from segkit.base.command import run_command
 from segkit.base.errors import InputError
-from segkit.base.files import write_json
+from segkit.base.files import digest, write_json
 from segkit.base.packed import IGNORED
 from segkit.base.progress import bar
 from segkit.dataset.catalog import Sample, read_catalog
@@ -271,8 +271,10 @@ def main() -> int:
             keys = {name: damage.__name__ for name, damage in DAMAGES.items()}
             scores = {keys[name]: np.round(dice.mean(axis=1), 6).tolist() for name, dice in found.items()}
             differences = {keys[name]: last_difference(dice) for name, dice in found.items() if len(dice) > 1}
-            result = {"checkpoints": list(map(str, options.checkpoints)), "images": len(samples), "seed": options.seed}
-            write_json(options.json, result | {"dice": scores, "difference_and_half_interval": differences})
+            names = [str(path) for path in options.checkpoints]
+            result = {"checkpoints": names, "sha256": [digest(path) for path in options.checkpoints]}
+            result |= {"images": len(samples), "seed": options.seed, "dice": scores}
+            write_json(options.json, result | {"difference_and_half_interval": differences})
 
     return run_command("robustness", work)
 

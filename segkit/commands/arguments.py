@@ -54,7 +54,7 @@ def at_least(lowest: int) -> Callable[[str], int]:
         with suppress(ValueError):
             if lowest <= (value := int(text)) < 1e6:
                 return value
-        raise argparse.ArgumentTypeError(f"not a number from {lowest} on: {text!r}")
+        raise argparse.ArgumentTypeError(f"not a number from {lowest} to 999,999: {text!r}")
 
     return number
 

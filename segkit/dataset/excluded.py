@@ -6,6 +6,7 @@ The file is a CSV list with the columns ``name`` and ``verdict``, and any others
 
 import csv
 import difflib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,28 +26,33 @@ def read_list(path: Path, key: str = "data.exclude") -> list[dict[str, str]]:
     """The lines of a list by column, verdicts in lower case; separated by commas or, as some spreadsheets do it, by
     semicolons. ``key``: the parameter or option that names the file, for messages.
 
-    Raises InputError for a file that cannot be read, for a line without a name or with another verdict, and for a name
-    that is listed twice.
+    Raises InputError for a file that cannot be read, for a line without a name or with another verdict, for a name that
+    is listed twice, and for a note in a column without a heading, or with that of another one.
     """
     try:
         if not path.is_file():
             raise OSError(0, "it is a folder" if path.is_dir() else "there is no such file")
         if path.stat().st_size > LARGEST:
             raise OSError(0, f"it is larger than {LARGEST:,} bytes")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise InputError(
             f"{key}: {brief(path, 300)} cannot be read: {reason}; a list begins with the line 'name,verdict'"
         ) from None
-    return _checked(path, lines, key)
+    return _checked(path, text, key)
 
 
-def _checked(path: Path, lines: Sequence[str], key: str) -> list[dict[str, str]]:
+def _checked(path: Path, text: str, key: str) -> list[dict[str, str]]:
+    first = text.partition("\n")[0]
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True)
     try:
-        table = csv.DictReader(lines, delimiter=";" if lines and ";" in lines[0] else ",", strict=True)
-        if not {"name", "verdict"} <= set(table.fieldnames or ()):
+        headings = [heading for heading in table.fieldnames or () if heading]
+        if not {"name", "verdict"} <= set(headings):
             raise InputError(f"{key}: {path}: the first line must name the columns name and verdict")
+        if len(set(headings)) < len(headings):
+            twice = max(headings, key=headings.count)
+            raise InputError(f"{key}: {path}: two columns are named {brief(twice)}; rename one")
         rows: dict[str, dict[str, str]] = {}
         for row in table:
             name, verdict = row["name"] or "", (row["verdict"] or "").strip().lower()
@@ -58,6 +64,8 @@ def _checked(path: Path, lines: Sequence[str], key: str) -> list[dict[str, str]]
             if not name or name in rows:
                 fault = f"{brief(name)} is listed twice" if name else "the name is missing"
                 raise InputError(f"{where}: {fault}; each sample needs one line")
+            if any(row.get(None, ())) or row.get(""):
+                raise InputError(f"{where}: there is a note in a column without a heading; add one to the first line")
             rows[name] = {column: value or "" for column, value in row.items() if column} | {"verdict": verdict}
     except csv.Error as error:
         raise InputError(f"{key}: {path}, line {table.line_num + 1}: {error}; fix the quotes there") from None

@@ -11,7 +11,7 @@ from segkit.base.errors import InputError
 from segkit.base.files import write_csv
 from segkit.base.packed import open_split, read_samples
 from segkit.dataset.catalog import Sample
-from segkit.dataset.excluded import VERDICTS, read_verdicts, without_excluded
+from segkit.dataset.excluded import VERDICTS, read_list, read_verdicts, without_excluded
 from segkit.dataset.findings import remarks
 from segkit.dataset.preprocess import preprocess
 from tests.tiny import RawSet, options
@@ -52,6 +52,9 @@ def test_other_columns_order_and_an_editor_s_habits_do_not_matter(tmp_path):
         (["name,verdict", ",drop"], "line 2: the name is missing"),
         (["name,verdict", "a,keep", "a,drop"], "line 3: a is listed twice"),
         (["name,verdict", 'a,"keep'], "fix the quotes there"),
+        (["name,verdict,", "a,keep,ears"], "line 2: there is a note in a column without a heading"),
+        (["name,verdict", "a,keep,,ears"], "line 2: there is a note in a column without a heading"),
+        (["name,verdict,x,x", "a,keep,1,2"], "two columns are named x; rename one"),
         (["name,verdict", "cta,drop"], "lists cta (did you mean cat?), which this data set does not have"),
         (["name,verdict", "a,drop", "b,drop", "cat,fix"], "leaves out every sample of the train set; keep some"),
         (["name,verdict", "tested,drop"], "would leave out tested of the test set"),
@@ -62,6 +65,12 @@ def test_a_faulty_list_is_refused_in_one_line(lines, said, tmp_path):
     with pytest.raises(InputError) as refusal:
         without_excluded([*samples("a", "b", "cat"), *samples("tested", split="test")], path)
     assert str(refusal.value).startswith("data.exclude: ") and said in str(refusal.value)
+
+
+def test_empty_columns_of_a_spreadsheet_and_lines_inside_a_cell_are_read(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes(b'name,verdict,note,,\r\na,drop,"first\r\nsecond",,\r\n\r\nb,keep,,,\r\n')
+    assert [(row["name"], row["note"]) for row in read_list(path)] == [("a", "first\nsecond"), ("b", "")]
 
 
 def test_a_list_that_is_not_there_or_not_text_is_refused(tmp_path):

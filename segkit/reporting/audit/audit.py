@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from segkit.base.errors import InputError, counted, few
+from segkit.base.packed import read_samples
 from segkit.base.params import Params
 from segkit.base.workspace import Paths
 from segkit.dataset.excluded import read_verdicts
@@ -78,11 +79,12 @@ def run(name: str, params: Params, folds: int, targets: Targets, paths: Paths | 
 def _refuse_other_list(path: Path, held_out: HeldOut) -> None:
     """Raise InputError if the list is faulty, or of another data set, so that no verdict is lost."""
     listed = read_verdicts(path, "--list") if path.exists() else {}
-    known = {image.name for image in held_out.audited.images} | set(held_out.summary.get("excluded", []))
+    known = {row["name"] for split in ("train", "valid", "test") for row in read_samples(held_out.processed, split)}
+    known |= {*held_out.summary["excluded"], *held_out.summary["skipped"]}
     if unknown := [name for name in listed if name not in known]:
         raise InputError(
-            f"--list: {path} lists {few(unknown)}, which this data set does not have; it is of another one, so name "
-            "another file with --list, or remove it"
+            f"--list: {path} lists {few(unknown)}, which this data set does not have; name another file with --list, "
+            "or correct these lines"
         )
 
 

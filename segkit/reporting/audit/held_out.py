@@ -53,7 +53,8 @@ class HeldOut:
 
     def __init__(self, name: str, params: Params, processed: Path, count: int) -> None:
         self.name, self.params, self.count = name, _without_selection(name, params), count
-        self.audited, self.summary = Audited.open(processed), read_summary(processed)
+        self.processed, self.summary = processed, read_summary(processed)
+        self.audited = Audited.open(processed)
         self.folds = folds(self.audited, count, params.seed)
         self.device = choose_device(params.runtime.device)
         self.fingerprint = self._fingerprint()

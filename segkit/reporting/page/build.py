@@ -98,7 +98,7 @@ def _panels(run: Run, params: Params, wishes: Wishes) -> list[Panel]:
         verdict.panel(run, seeds),
         scores.panel(run),
         distribution.panel(run),
-        paired.panel(compared),
+        paired.panel(*compared),
         gallery.panel(run, params, device),
         boundary.panel(run),
         probabilities.panel(run, params.evaluate.threshold),

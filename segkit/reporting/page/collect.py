@@ -22,10 +22,9 @@ from segkit.models.checkpoint import Checkpoint, load_checkpoint
 from segkit.models.counts import dice_per_image
 from segkit.reporting.page.recorded import refuse_edited
 from segkit.reporting.page.settings import Settings, settings_here
-from segkit.reporting.page.tables import AGAIN, Columns, existing, read_columns
+from segkit.reporting.page.tables import AGAIN, COUNTS, ORIGINAL_COUNTS, Columns, counts, existing, read_columns
 
 TITLES = {"unet": "U-Net", "resnet34_unet": "ResNet34-UNet"}
-COUNTS = ("tp", "fp", "fn", "tn")
 SLICED = ("foreground", "brightness", "touches_edge", "objects")
 MISTAKES = ("missed", "false_alarms", "holes", "fragments")
 BLANK = ("mean_probability", "foreground")  # of a bin without pixels
@@ -94,7 +93,7 @@ class Network:
     @cached_property
     def counts(self) -> np.ndarray:
         """``int64 (N, 4)``: true and false positives, false and true negatives of each test image."""
-        return np.stack([self.images[column] for column in COUNTS], axis=1).astype(np.int64)
+        return counts(self.images)
 
     @cached_property
     def dice(self) -> np.ndarray:
@@ -143,7 +142,7 @@ def collect(paths: Paths) -> Run:
 def _network(name: str, paths: Paths, settings: Settings) -> Network:
     scores = _checked(AllScores, paths.metrics / "scores" / f"{name}.json")
     training = _checked(Training, paths.metrics / "training" / f"{name}.json")
-    numbers = (*COUNTS, "dice", "dice_original", *SLICED, *MISTAKES)
+    numbers = (*COUNTS, *ORIGINAL_COUNTS, "dice", "dice_original", *SLICED, *MISTAKES)
     images = read_columns(paths.metrics / "per_image" / f"{name}.csv", numbers, texts=("name", "group"))
     folder = paths.metrics / "analysis" / name
     analysis = {file: read_columns(folder / f"{file}.csv", columns, blank=BLANK) for file, columns in TABLES.items()}

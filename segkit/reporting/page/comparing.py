@@ -5,15 +5,21 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from segkit.base.errors import InputError, brief, few
-from segkit.reporting.page.collect import TITLES, Network, Run
+from segkit.models.counts import dice_per_image
+from segkit.reporting.page.collect import Network, Run
 from segkit.reporting.page.panels.paired import Pair
+from segkit.reporting.page.recorded import LOCK, outdated, stages_of
 from segkit.reporting.page.revision import pictures_at, resolve
 from segkit.reporting.page.settings import differences, settings_at, settings_here
+from segkit.reporting.page.tables import COUNTS, ORIGINAL_COUNTS, Columns, counts
+from segkit.reporting.repository import content
 
 
-def pairs(run: Run, revision: str | None) -> list[Pair]:
-    """The two networks, and each of them at ``revision`` and here. Raises InputError for an unknown revision."""
-    found = []
+def pairs(run: Run, revision: str | None) -> tuple[list[Pair], list[str]]:
+    """The two networks, and each of them at ``revision`` and here; and remarks about those that are left out, because
+    their results at ``revision`` are not of its settings. Raises InputError for an unknown revision, and if no network
+    is left there."""
+    found, remarks = [], []
     if len(run.networks) == 2:
         first, second = run.networks
         found.append(
@@ -21,9 +27,17 @@ def pairs(run: Run, revision: str | None) -> list[Pair]:
         )
     if revision is not None:
         commit, words = resolve(revision, "--compare"), f"--compare {brief(revision)}"
-        _refuse_other_drawings(run, differences(settings_at(commit, words), settings_here()), words)
-        found += [_with_revision(run, place, revision, commit) for place in range(len(run.networks))]
-    return found
+        there = settings_at(commit, words)
+        _refuse_other_drawings(run, differences(there, settings_here()), words)
+        stages = stages_of(content(commit, LOCK) or "")
+        for place, network in enumerate(run.networks):
+            if reason := outdated(network.name, stages, there):
+                remarks.append(f"{network.title} at {revision} is left out, because it was not run there: {reason}.")
+            else:
+                found.append(_with_revision(run, place, revision, commit))
+        if len(remarks) == len(run.networks):
+            raise InputError(f"{words}: no network was run with the settings of this revision: {reason}")
+    return found, remarks
 
 
 def over_seeds(run: Run, revisions: Sequence[str]) -> dict[str, np.ndarray]:
@@ -44,11 +58,14 @@ def over_seeds(run: Run, revisions: Sequence[str]) -> dict[str, np.ndarray]:
         if (seed := there.get("seed")) in seeds:
             raise InputError(f"{option}: has seed {seed}, as {seeds[seed]}; name trainings with different seeds")
         seeds[seed] = brief(revision)
+        stages = stages_of(content(commit, LOCK) or "")
         for network in run.networks:
-            names, values = _at(run, network, commit, option)
-            if not np.array_equal(names, run.names):
+            if reason := outdated(network.name, stages, there):
+                raise InputError(f"{option}: {reason}; run 'dvc repro' there and commit, or name another revision")
+            columns = _at(run, network, commit, option)
+            if not np.array_equal(columns["name"], run.names):
                 raise InputError(f"{option}: {network.name} was tested on other images; use --compare for that")
-            dice[network.name].append(values)
+            dice[network.name].append(dice_per_image(counts(columns)))
     return {name: np.stack(each) for name, each in dice.items()}
 
 
@@ -62,24 +79,43 @@ def _refuse_other_drawings(run: Run, changed: Iterable[str], words: str) -> None
         )
 
 
-def _at(run: Run, network: Network, commit: str, words: str) -> tuple[np.ndarray, np.ndarray]:
-    columns = pictures_at(commit, run.paths.metrics / "per_image" / f"{network.name}.csv", words)
-    return columns["name"], columns["dice"]
+def _at(run: Run, network: Network, commit: str, words: str) -> Columns:
+    return pictures_at(commit, run.paths.metrics / "per_image" / f"{network.name}.csv", words)
 
 
 def _with_revision(run: Run, place: int, revision: str, commit: str) -> Pair:
     """A network there and here, on the images that both were tested on."""
     network, words = run.networks[place], f"--compare {brief(revision)}"
-    names, dice = _at(run, network, commit, words)
-    there = dict(zip(names, dice, strict=True))
-    common = np.array([name in there for name in run.names])
+    columns = _at(run, network, commit, words)
+    rows = {name: row for row, name in enumerate(columns["name"])}
+    common = np.array([name in rows for name in run.names])
     if not common.any():
         raise InputError(f"{words}: {network.name} was tested on other images there; none has the same name")
     names = run.names[common]
-    before = np.array([there[name] for name in names])
-    remark = ""
-    if (lost := len(there) + len(run.names) - 2 * len(names)) > 0:
-        remark = f"{len(names):,} images have the same name at both; {lost:,} are in one test set only and left out."
-    columns = (f"at {revision}", "here")
-    title = TITLES.get(network.name, network.name)
-    return Pair(f"{title} at {revision}", f"{title} here", names, before, network.dice[common], place, columns, remark)
+    there = {name: values[[rows[each] for each in names]] for name, values in columns.items()}
+    here = {name: network.images[name][common] for name in columns}
+    before, after, remark = _comparable(there, here)
+    if (lost := len(rows) + len(run.names) - 2 * len(names)) > 0:
+        left = f"{len(names):,} images have the same name at both; {lost:,} are in one test set only and left out."
+        remark = f"{left} {remark}".strip()
+    title, places = network.title, (f"at {revision}", "here")
+    return Pair(f"{title} at {revision}", f"{title} here", names, before, after, place, places, remark)
+
+
+def _comparable(there: Columns, here: Columns) -> tuple[np.ndarray, np.ndarray, str]:
+    """Dice ``float64 (N,)`` of the same images by the same masks: at network size, or else at the original size. The
+    third says in words which one it is, or that the masks differ at both."""
+    for kind, remark in ((COUNTS, ""), (ORIGINAL_COUNTS, "Dice at the original size, because the input sizes differ.")):
+        before, after = counts(there, kind), counts(here, kind)
+        if np.array_equal(_classes(before), _classes(after)):
+            return dice_per_image(before), dice_per_image(after), remark
+    remark = (
+        "The masks are not the same at both, so the difference is not of the networks alone; see preprocess.border."
+    )
+    return dice_per_image(counts(there)), dice_per_image(counts(here)), remark
+
+
+def _classes(counts: np.ndarray) -> np.ndarray:
+    """Pixels of foreground and of background in each mask, ``int64 (N, 2)``."""
+    true_positives, false_positives, false_negatives, true_negatives = counts.T
+    return np.stack([true_positives + false_negatives, false_positives + true_negatives], axis=1)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import yaml
 from segkit.base.errors import InputError, brief
 from segkit.base.files import digest
 from segkit.base.workspace import Paths
-from segkit.reporting.page.settings import Settings, flat
+from segkit.reporting.page.settings import Settings, differences, flat
 
 LOCK = Path("dvc.lock")
+Stages = Mapping[str, Any]
 
 
 def refuse_edited(name: str, paths: Paths, settings: Settings) -> None:
@@ -21,12 +22,8 @@ def refuse_edited(name: str, paths: Paths, settings: Settings) -> None:
 
     What ``dvc.lock`` does not list, as where the stages were run without DVC, is not checked.
     """
-    for key, value in _settings(name).items():
-        if (here := settings.get(key)) != value:
-            raise InputError(
-                f"params.yaml has {key}: {here}, but the results of {name} are of {value}; run 'dvc repro', or set it "
-                "back"
-            )
+    if words := outdated(name, stages_of(_lock()), settings):
+        raise InputError(f"{words}; run 'dvc repro', or undo the change")
     shown = {str(paths.models / f"{name}.safetensors"), str(paths.metrics / "analysis" / name)}
     shown |= {str(paths.metrics / kind / f"{name}.json") for kind in (".", "scores", "training")}
     shown |= {str(paths.metrics / kind / f"{name}.csv") for kind in ("per_image", "curves")}
@@ -38,31 +35,46 @@ def refuse_edited(name: str, paths: Paths, settings: Settings) -> None:
             )
 
 
-def _settings(name: str) -> Settings:
-    """What the stages of a network read from params.yaml."""
-    stages = _stages()
-    found: Settings = {}
-    for stage in ("download", "preprocess", "augment", f"train_{name}", f"evaluate@{name}"):
-        for key, value in stages.get(stage, {}).get("params", {}).get("params.yaml", {}).items():
-            found |= flat({key: value})
-    return found
+def outdated(name: str, stages: Stages, settings: Settings) -> str:
+    """Why the results of a network that ``stages`` record are not those of ``settings`` and of the data; empty if they
+    are."""
+    used = [
+        stages.get(stage, {}) for stage in ("download", "preprocess", "augment", f"train_{name}", f"evaluate@{name}")
+    ]
+    for stage in used:
+        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            there = flat({key: value})
+            here = {each: text for each, text in settings.items() if each == key or each.startswith(f"{key}.")}
+            for each in differences(there, here):
+                now = f"params.yaml has {each}: {here[each]}" if each in here else f"params.yaml has no {each}"
+                then = f"are of {there[each]}" if each in there else "have no such setting"
+                return f"{now}, but the results of {name} {then}"
+    made = {out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs", [])}
+    for stage in used:
+        for dep in stage.get("deps", []):
+            if made.get(dep["path"], dep.get("md5")) != dep.get("md5"):
+                return f"{dep['path']} was made again, and the results of {name} are of the earlier one"
+    return ""
 
 
 def recorded(name: str) -> Iterator[tuple[str, str]]:
     """Path and MD5 of every out of a network's stages, and of the checkpoint that was evaluated."""
-    stages = _stages()
+    stages = stages_of(_lock())
     evaluated = stages.get(f"evaluate@{name}", {})
     deps = [dep for dep in evaluated.get("deps", []) if dep["path"].endswith(f"{name}.safetensors")]
     for entry in (*stages.get(f"train_{name}", {}).get("outs", []), *evaluated.get("outs", []), *deps):
         yield str(Path(entry["path"])), entry.get("md5", "")
 
 
-def _stages() -> dict[str, Any]:
-    if not LOCK.is_file():
-        return {}
+def _lock() -> str:
+    return LOCK.read_bytes().decode("utf-8", "replace") if LOCK.is_file() else ""
+
+
+def stages_of(lock: str) -> Stages:
+    """The stages in the text of a ``dvc.lock`` by name; raises InputError for one that cannot be read."""
     try:
-        return yaml.load(LOCK.read_text(encoding="utf-8"), yaml.CSafeLoader).get("stages", {})
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        return (yaml.load(lock, yaml.CSafeLoader) or {}).get("stages") or {}
+    except (yaml.YAMLError, AttributeError) as error:
         raise InputError(f"{LOCK} cannot be read ({brief(error)}); run 'git checkout {LOCK}'") from None
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from segkit.base.errors import InputError, brief, few
-from segkit.reporting.page.tables import Columns, read_columns
+from segkit.reporting.page.tables import COUNTS, ORIGINAL_COUNTS, Columns, read_columns
 from segkit.reporting.repository import git
 
 
@@ -33,7 +33,7 @@ def resolve(revision: str, option: str) -> str:
 
 
 def pictures_at(commit: str, path: Path, words: str) -> Columns:
-    """``name`` and ``dice`` of a file of ``metrics/per_image`` at ``commit``, from DVC's cache or its remote.
+    """``name`` and counts of a file of ``metrics/per_image`` at ``commit``, from DVC's cache or its remote.
 
     Raises InputError, which begins with ``words``, if the file is not there or cannot be fetched.
     """
@@ -46,10 +46,11 @@ def pictures_at(commit: str, path: Path, words: str) -> Columns:
         if done.returncode or not target.is_file():
             last = ([line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["ERROR: unknown"])[-1]
             raise InputError(
-                f"{words}: {path} cannot be read there ({brief(last.removeprefix('ERROR: '), 120)}); evaluate that "
-                "revision, or run 'dvc fetch --all-commits'"
+                f"{words}: {path} cannot be read there ({brief(last.removeprefix('ERROR: '), 120)}); reproduce that "
+                "revision, or fetch its results from a remote: 'dvc fetch --all-commits', or 'dvc exp pull' for "
+                "an experiment"
             )
         try:
-            return read_columns(target, ("tp", "fp", "fn", "tn", "dice"), texts=("name",))
+            return read_columns(target, (*COUNTS, *ORIGINAL_COUNTS), texts=("name",))
         except InputError as error:
             raise InputError(f"{words}: {str(error).replace(str(target), str(path))}") from None

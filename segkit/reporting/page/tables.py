@@ -9,6 +9,8 @@ import numpy as np
 from segkit.base.errors import InputError, brief, few
 
 AGAIN = "run 'dvc repro' or 'dvc pull'"
+COUNTS = ("tp", "fp", "fn", "tn")
+ORIGINAL_COUNTS = tuple(f"{column}_original" for column in COUNTS)
 Columns = dict[str, np.ndarray]
 
 
@@ -17,6 +19,11 @@ def existing(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"{path} is missing; {AGAIN}")
     return path
+
+
+def counts(columns: Columns, names: Iterable[str] = COUNTS) -> np.ndarray:
+    """``int64 (N, 4)``: true and false positives, false and true negatives of each image."""
+    return np.stack([columns[name] for name in names], axis=1).astype(np.int64)
 
 
 def read_columns(path: Path, numbers: Iterable[str], texts: Iterable[str] = (), blank: Iterable[str] = ()) -> Columns:

@@ -128,8 +128,11 @@ def _refuse_nested(path: Path, raw: Any) -> None:
     for settings in (place.get("set") for place in places if isinstance(place, dict)):
         for key, value in settings.items() if isinstance(settings, dict) else ():
             if isinstance(value, dict) and value:
-                inner = next(iter(value))
-                raise InputError(f"{path}: set: {brief(key)} is a section; write {brief(f'{key}.{inner}')}: VALUE")
+                raise InputError(f"{path}: set: {_nested(key, value)}: VALUE")
+
+
+def _nested(key: str, value: Mapping[str, Any]) -> str:
+    return f"{brief(key)} is a section; write {brief(f'{key}.{next(iter(value))}')}"
 
 
 def assignment(text: str) -> tuple[str, Any]:
@@ -138,6 +141,8 @@ def assignment(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise InputError(f"-S {brief(text)}: write KEY=VALUE, such as train.lr=1e-3")
     value, _ = parse_yaml(written, f"-S {brief(key)}")
+    if isinstance(value, dict) and value:
+        raise InputError(f"-S {brief(text)}: {_nested(key, value)}=VALUE")
     return key.removeprefix("++").removeprefix("+"), value
 
 
@@ -164,7 +169,10 @@ def _row(path: Path, name: str, run: Run, settings: dict[str, Any], common: Seed
     experiments = []
     for seed in seeds:
         own = settings | {"seed": seed}
-        raw = with_values(unchanged, own)
+        try:
+            raw = with_values(unchanged, own)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
         params.parse(raw, where)
         experiment = f"{path.stem}-{name}-s{seed}"
         experiments.append(Experiment(experiment, run.model, own, used_by(run.model, raw)))

@@ -47,6 +47,14 @@ class Scores(Section):
 
 
 @dataclass(frozen=True)
+class Commit:
+    """A finished experiment; ``address``: what 'dvc exp remove' takes, its name if no other baseline has this name."""
+
+    revision: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Task:
     """A line of DVC's queue; ``revision``: a commit that holds the task's params.yaml."""
 
@@ -58,12 +66,13 @@ class Task:
 @dataclass(frozen=True)
 class Found:
     """An experiment of the study and what became of it. ``revision``: its commit, or that of its newest task.
-    ``tasks``: what is left in the queue of attempts that failed or were interrupted. ``pictures``, ``excluded``: hashes
-    of what was downloaded, and of the list ``data.exclude``."""
+    ``address``: as of its Commit. ``tasks``: what is left in the queue of attempts that failed or were interrupted.
+    ``pictures``, ``excluded``: hashes of what was downloaded, and of the list ``data.exclude``."""
 
     experiment: Experiment
     state: str
     revision: str = ""
+    address: str = ""
     detail: str = ""
     scores: Scores | None = None
     pictures: str | None = None
@@ -80,15 +89,16 @@ def read(study: Study) -> list[Found]:
     return list(_same_data(found))
 
 
-def _commits() -> Mapping[str, list[str]]:
-    """The commits of finished experiments by name, of all baselines, the newest first."""
+def _commits() -> Mapping[str, list[Commit]]:
+    """Finished experiments by name, of all baselines, the newest first."""
     found = defaultdict(list)
     listing = repository.git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
     for line in (listing or "").splitlines():
         revision, _, reference = line.partition(" ")
         if match := re.fullmatch(r"refs/exps/[0-9a-f]{2}/[0-9a-f]+/(.+)", reference):
-            found[match[1]].append(revision)
-    return found
+            found[match[1]].append(Commit(revision, reference))
+    alone = {name: [Commit(commits[0].revision, name)] for name, commits in found.items() if len(commits) == 1}
+    return found | alone
 
 
 def _tasks() -> Mapping[str, list[Task]]:
@@ -163,14 +173,14 @@ def _time(revision: str) -> int:
     return int(repository.git("show", "--no-patch", "--format=%ct", revision) or 0)
 
 
-def _find(experiment: Experiment, commits: list[str], tasks: list[Task]) -> Found:
+def _find(experiment: Experiment, commits: list[Commit], tasks: list[Task]) -> Found:
     """A finished experiment counts before a task, and one with the study's settings before others."""
     others: list[Found] = []
-    for revision in commits:
-        differing = _differing(experiment, revision)
+    for commit in commits:
+        differing = _differing(experiment, commit.revision)
         if not differing:
-            return replace(_finished(experiment, revision), tasks=_over(tasks))
-        others.append(_conflict(experiment, revision, differing, f"dvc exp remove {experiment.name}"))
+            return replace(_finished(experiment, commit), tasks=_over(tasks))
+        others.append(_conflict(experiment, commit.revision, differing, f"dvc exp remove {commit.address}"))
     for state, removal in ((RUNNING, "kill"), (QUEUED, "remove")):
         for task in tasks:
             if task.state == state:
@@ -183,7 +193,7 @@ def _find(experiment: Experiment, commits: list[str], tasks: list[Task]) -> Foun
     over = _over(tasks)
     if not over:
         return Found(experiment, MISSING)
-    return Found(experiment, over[0].state, over[0].revision, _reason(over[0]), tasks=over)
+    return Found(experiment, over[0].state, over[0].revision, detail=_reason(over[0]), tasks=over)
 
 
 def _reason(task: Task) -> str:
@@ -202,7 +212,7 @@ def _over(tasks: Iterable[Task]) -> tuple[Task, ...]:
 
 
 def _conflict(experiment: Experiment, revision: str, differing: list[str], removal: str) -> Found:
-    return Found(experiment, CONFLICT, revision, f"{few(differing)}; {removal}")
+    return Found(experiment, CONFLICT, revision, detail=f"{few(differing)}; {removal}")
 
 
 def _differing(experiment: Experiment, revision: str) -> list[str]:
@@ -214,18 +224,18 @@ def _differing(experiment: Experiment, revision: str) -> list[str]:
     return [key for key in {**wanted, **there} if there.get(key, missing) != wanted.get(key, missing)]
 
 
-def _finished(experiment: Experiment, revision: str) -> Found:
-    path = f"metrics/scores/{experiment.model}.json"
+def _finished(experiment: Experiment, commit: Commit) -> Found:
+    path, revision = f"metrics/scores/{experiment.model}.json", commit.revision
     try:
         scores = validate(Scores, json.loads(repository.content(revision, path) or ""))
     except ValueError as error:
         raise InputError(
             f"the experiment {experiment.name} has no usable {path} ({error}); remove it with 'dvc exp remove "
-            f"{experiment.name}' and queue it again"
+            f"{commit.address}' and queue it again"
         ) from None
     pictures = _hash(revision, "download", "outs", "data/raw/download")
     excluded = _hash(revision, "preprocess", "deps", experiment.used.get("data.exclude"))
-    return Found(experiment, DONE, revision, scores=scores, pictures=pictures, excluded=excluded)
+    return Found(experiment, DONE, revision, commit.address, scores=scores, pictures=pictures, excluded=excluded)
 
 
 def _hash(revision: str, stage: str, kind: str, path: object) -> str | None:
@@ -236,18 +246,24 @@ def _hash(revision: str, stage: str, kind: str, path: object) -> str | None:
     return None
 
 
+def _named_data(used: Mapping[str, object]) -> str:
+    """What an experiment says about its pictures. Synthetic ones are drawn anew for each seed."""
+    named = {key: value for key, value in used.items() if key.startswith("data.") and key != "data.exclude"}
+    return repr(sorted((named | {"seed": used["seed"]} if used["data.source"] == "synthetic" else named).items()))
+
+
 def _same_data(found: list[Found]) -> Iterable[Found]:
-    """Scores of other pictures than those of the first finished experiment are not compared with it, nor those of a
-    list ``data.exclude`` that has changed. Synthetic pictures are drawn anew for each seed."""
+    """Where runs name the same data, scores of other pictures than those of the first finished experiment are not
+    compared with it, nor those of a list ``data.exclude`` that has changed."""
     pictures: dict[object, Found] = {}
     lists: dict[object, Found] = {}
     for each in found:
         if each.state == DONE:
-            used, name = each.experiment.used, each.experiment.name
-            first = pictures.setdefault(used["seed"] if used["data.source"] == "synthetic" else None, each)
+            used = each.experiment.used
+            first = pictures.setdefault(_named_data(used), each)
             other = f"other pictures than {first.experiment.name}" if each.pictures != first.pictures else ""
             first = lists.setdefault(used.get("data.exclude"), each)
             other = other or (each.excluded != first.excluded and f"another data.exclude than {first.experiment.name}")
             if other:
-                each = replace(each, state=CONFLICT, detail=f"{other}; dvc exp remove {name}", scores=None)
+                each = replace(each, state=CONFLICT, detail=f"{other}; dvc exp remove {each.address}", scores=None)
         yield each

@@ -10,6 +10,7 @@ from PIL import Image
 
 from segkit.base.errors import InputError
 from segkit.base.interrupts import Interrupted
+from segkit.base.packed import read_samples
 from segkit.base.workspace import Paths
 from segkit.dataset.excluded import read_verdicts
 from segkit.dataset.preprocess import preprocess
@@ -52,7 +53,7 @@ def test_a_second_audit_trains_nothing_and_keeps_verdicts(project, monkeypatch):
     targets.list.write_text(first.replace("keep", "fix"), encoding="utf-8")
     monkeypatch.setattr(held_out, "build_engine", None)
     run(project)
-    assert targets.list.read_text(encoding="utf-8") == first.replace("keep", "fix")
+    assert targets.list.read_text(encoding="utf-8") == first.replace("keep", "fix").replace(",no,no,", ",no,yes,")
 
 
 def test_an_interrupted_audit_resumes_to_the_same_list(project, monkeypatch):
@@ -96,6 +97,12 @@ def test_a_list_of_another_data_set_is_refused(project, monkeypatch):
     (project / "audit.csv").write_text("name,verdict\nTabby_1,drop\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"--list: .* lists Tabby_1, which this data set does not have"):
         run(project)
+
+
+def test_a_list_may_hold_any_sample_of_the_data_set(project):
+    tested = read_samples(project / "data/processed", "test")[0]["name"]
+    (project / "audit.csv").write_text(f"name,verdict\n{tested},keep\n", encoding="utf-8")
+    assert read_verdicts(run(project).list)[tested] == "keep"
 
 
 def test_missing_data_are_one_line(tmp_path, monkeypatch):

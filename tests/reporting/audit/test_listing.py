@@ -36,6 +36,14 @@ def test_what_a_person_did_not_change_follows_the_new_audit(tmp_path):
     assert read_verdicts(path) == {"second": "drop", "first": "keep", "third": "fix"}
 
 
+def test_a_verdict_of_a_person_stays_when_an_audit_once_agreed_with_it(tmp_path):
+    path = tmp_path / "list.csv"
+    write_list(path, [finding("a", 5)])
+    path.write_text(path.read_text(encoding="utf-8").replace("drop,a", "keep,a"), encoding="utf-8")
+    assert [write_list(path, [finding("a", score)]) for score in (1, 5)] == [1, 1]
+    assert read_verdicts(path) == {"a": "keep"}
+
+
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_a_spreadsheet_s_list_and_its_own_columns_stay(separator, tmp_path):
     path = tmp_path / "list.csv"

@@ -133,3 +133,29 @@ def test_settings_must_be_those_of_the_results(copy):
     lock(copy, **{"evaluate@unet": {"params": recorded}})
     with pytest.raises(InputError, match=r"has evaluate\.threshold: 0\.5, but the results of unet are of 0\.4"):
         collect(Paths())
+
+
+def test_a_setting_that_the_results_lack_is_refused(copy):
+    lock(copy, **{"train_unet": {"params": {"params.yaml": {"unet": {"width": 64, "norm": "batch", "train": {}}}}}})
+    collect(Paths())
+    path = copy / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["unet"]["train"] = {"lr": 0.01}
+    path.write_text(yaml.safe_dump(params))
+    with pytest.raises(
+        InputError, match=r"has unet\.train\.lr: 0\.01, but the results of unet have no such setting; run 'dvc repro'"
+    ):
+        collect(Paths())
+
+
+def test_data_that_were_made_again_are_not_those_of_the_results(copy):
+    stages = {
+        "preprocess": {"outs": [{"path": "data/processed", "md5": "b"}]},
+        "train_unet": {"deps": [{"path": "data/processed", "md5": "a"}, {"path": "segkit/models", "md5": "c"}]},
+    }
+    lock(copy, **stages)
+    with pytest.raises(InputError, match=r"data/processed was made again, and the results of unet are of the earlier"):
+        collect(Paths())
+    stages["preprocess"]["outs"][0]["md5"] = "a"
+    lock(copy, **stages)
+    collect(Paths())

@@ -5,15 +5,18 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from segkit.base.errors import InputError
 from segkit.base.workspace import Paths
 from segkit.reporting.page.collect import Run, collect
-from segkit.reporting.page.comparing import over_seeds, pairs
+from segkit.reporting.page.comparing import _comparable, over_seeds, pairs
 from segkit.reporting.page.origin import origin
 from segkit.reporting.page.revision import resolve
+from segkit.reporting.page.settings import settings_here
+from segkit.reporting.page.tables import COUNTS, ORIGINAL_COUNTS
 from tests.reporting.page.conftest import changed_summary
 
 pytestmark = pytest.mark.slow
@@ -52,7 +55,11 @@ def history(project, tmp_path_factory):
         header, *rows = text.splitlines()
         better = [row.split(",") for row in rows[:-1]]
         for row in better:
-            row[3] = "1.000000"
+            place = header.split(",").index
+            for kind in ("", "_original"):
+                tp, fp, fn, tn = (place(f"{column}{kind}") for column in ("tp", "fp", "fn", "tn"))
+                row[tp], row[tn] = str(int(row[tp]) + int(row[fn])), str(int(row[tn]) + int(row[fp]))
+                row[fp] = row[fn] = "0"
         path.write_text("\n".join([header, *map(",".join, better)]) + "\n", encoding="utf-8")
         params.write_text(settings.replace("seed: 0", "seed: 7"), encoding="utf-8")
         (folder / ".gitignore").write_text("/data\n/models\n/runs\n/reports\n", encoding="utf-8")
@@ -85,11 +92,55 @@ def test_commits_and_experiments_have_names(repository):
 
 
 def test_images_are_matched_by_name(repository):
-    (pair,) = pairs(photographs(), "fine-one")
+    (pair,), remarks = pairs(photographs(), "fine-one")
+    assert remarks == []
     assert (pair.first, pair.second) == ("U-Net at fine-one", "U-Net here")
     assert pair.before.tolist() == [1.0] * 30
     assert pair.after.tolist() == collect(Paths()).networks[0].dice[:-1].tolist()
     assert pair.remark == "30 images have the same name at both; 1 are in one test set only and left out."
+
+
+def test_a_revision_and_itself_do_not_differ(repository):
+    (pair,), _ = pairs(collect(Paths()), "HEAD")
+    assert pair.before.tolist() == pair.after.tolist() and not pair.remark
+    (dice,) = over_seeds(photographs(), []).values()
+    assert dice[0].tolist() == pair.after.tolist()
+
+
+def test_a_network_that_was_not_run_at_the_revision_is_left_out(repository, monkeypatch):
+    stages = {"train_unet": {"params": {"params.yaml": {"train.lr": 0.5}}}}
+    monkeypatch.setattr("segkit.reporting.page.comparing.stages_of", lambda text: stages)
+    with pytest.raises(
+        InputError, match=r"--compare HEAD: no network was run with .*: params.yaml has train.lr: 0.003"
+    ):
+        pairs(collect(Paths()), "HEAD")
+    monkeypatch.setattr("segkit.reporting.page.comparing.settings_at", lambda *_: settings_here() | {"seed": "7"})
+    with pytest.raises(
+        InputError, match=r"--seed-rev HEAD: params.yaml has train.lr: 0.003, but the results of unet are"
+    ):
+        over_seeds(photographs(), ["HEAD"])
+
+
+def columns(*images: tuple[int, ...], original: tuple[tuple[int, ...], ...]) -> dict[str, np.ndarray]:
+    found = {name: np.array(values, float) for name, values in zip(COUNTS, zip(*images, strict=True), strict=True)}
+    return found | {
+        name: np.array(values, float) for name, values in zip(ORIGINAL_COUNTS, zip(*original, strict=True), strict=True)
+    }
+
+
+def test_networks_of_other_input_sizes_are_compared_at_the_original_size():
+    there = columns((2, 1, 1, 0), original=((40, 0, 60, 0),))
+    here = columns((8, 4, 4, 0), original=((100, 0, 0, 0),))
+    before, after, remark = _comparable(there, here)
+    assert (before, after) == (pytest.approx([80 / 140]), pytest.approx([1])) and "input sizes differ" in remark
+    assert _comparable(there, there)[2] == ""
+
+
+def test_masks_that_are_not_the_same_are_said():
+    there = columns((2, 1, 1, 0), original=((40, 0, 60, 0),))
+    here = columns((2, 1, 0, 1), original=((40, 0, 50, 10),))
+    before, after, remark = _comparable(there, here)
+    assert "not the same at both" in remark and before < after
 
 
 def test_revisions_that_are_none(repository):

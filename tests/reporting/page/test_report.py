@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.base.files import write_json
+from segkit.base.files import digest, read_json, write_json
 from segkit.cli import main
 from tests.dataset.own import disc, scene
 from tests.packing import pack
@@ -114,11 +114,14 @@ def test_seconds_and_memory_are_measured_in_a_process_of_their_own(copy, capsys)
 def test_robustness_is_shown_where_it_was_measured(copy, capsys):
     assert "Robustness is not measured here" in written()
     write_json("reports/robustness.json", {
-        "checkpoints": ["elsewhere/unet.safetensors"], "images": 7, "seed": 0,
-        "dice": {"clean": [0.9], "rotated": [0.625]}, "difference_and_half_interval": {},
+        "checkpoints": ["a", "b"], "sha256": ["0" * 64, digest("models/unet.safetensors")], "images": 7, "seed": 0,
+        "dice": {"clean": [0.1, 0.9], "rotated": [0.2, 0.625]}, "difference_and_half_interval": {},
     })  # fmt: skip
-    assert "U-Net loses most by “rotated”. 7 images." in written()
-    write_json("reports/robustness.json", {"dice": {"clean": [0.9, 0.8]}, "checkpoints": ["unet"], "images": 7})
+    page = written()
+    assert "U-Net loses most by “rotated”. 7 images." in page and "0.6250" in page and "0.2000" not in page
+    write_json("reports/robustness.json", read_json("reports/robustness.json") | {"sha256": ["0" * 64, "1" * 64]})
+    assert "The robustness file is of other checkpoints." in written()
+    write_json("reports/robustness.json", {"dice": {"clean": [0.9, 0.8]}, "sha256": ["0" * 64], "images": 7})
     assert main(["report"]) == 2
     assert "reports/robustness.json is not what benchmarks.robustness --json writes" in capsys.readouterr().err
 

@@ -78,7 +78,10 @@ def test_parameters_that_cannot_change_a_result_are_not_compared():
         ("runs: {a: {model: unet, set: {seed: 3}}}", "FILE: runs.a: seed is set; list the seeds under 'seeds'"),
         ("runs: {a: {model: unet, set: {train.l: 3}}}", "FILE: runs.a: train.l: unknown key; did you mean train.lr?"),
         ("runs: {a: {model: unet, set: {train.lr: -3}}}", "FILE: runs.a: train.lr: must be greater than 0, not -3"),
-        ("runs: {a: {model: unet, set: {seed.x: 3}}}", "seed.x: seed is a value and not a section of params.yaml"),
+        (
+            "runs: {a: {model: unet, set: {seed.x: 3}}}",
+            "FILE: runs.a: seed.x: seed is a value and not a section of params.yaml",
+        ),
         ("runs: {a: {model: unet, set: {train: {lr: 1}}}}", "FILE: set: train is a section; write train.lr: VALUE"),
         ("runs: {a: {model: unet, set: {train: 3}}}", "FILE: runs.a: train: must be a mapping"),
     ],
@@ -87,7 +90,7 @@ def test_faults_of_the_file_are_named(tmp_path, text, said):
     assert said in fault(tmp_path, text)
 
 
-@pytest.mark.parametrize("text", ["train.lr", "=3", "train.lr=[", "train.lr=-1", "nothing.at.all=3"])
+@pytest.mark.parametrize("text", ["train.lr", "=3", "train.lr=[", "train.lr=-1", "nothing.at.all=3", "train={lr: 1}"])
 def test_faults_of_the_command_line_are_named(tmp_path, text):
     assert text.split("=")[0].split(".")[0] in fault(tmp_path, "runs: {a: {model: unet}}", text)
 

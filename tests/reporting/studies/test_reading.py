@@ -9,7 +9,7 @@ import yaml
 from segkit.base.overrides import with_values
 from segkit.reporting import repository
 from segkit.reporting.studies import reading
-from segkit.reporting.studies.reading import CONFLICT, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Task
+from segkit.reporting.studies.reading import CONFLICT, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Commit, Task
 from tests.reporting.studies.made import found, study
 from tests.tiny import raw_params
 
@@ -70,8 +70,9 @@ def test_other_settings_are_named(tmp_path, commits):
     (experiment,) = study(tmp_path, TEXT).experiments
     commits("other", train__lr=1e-3, seed=0)
     commits("older", **SECOND, resnet34_unet__bridge=8, runtime__device="cuda")
-    there = reading._find(experiment, ["other"], [])
-    assert (there.state, there.detail) == (CONFLICT, "unet.train.lr; dvc exp remove mine-a-s0")
+    there = reading._find(experiment, [Commit("other", "refs/exps/ab/cd/mine-a-s0")], [])
+    removal = "dvc exp remove refs/exps/ab/cd/mine-a-s0"
+    assert (there.state, there.detail) == (CONFLICT, f"unet.train.lr; {removal}")
     waiting = reading._find(experiment, [], [Task("other", experiment.name, QUEUED)])
     assert (waiting.state, waiting.detail) == (CONFLICT, "unet.train.lr; dvc queue remove mine-a-s0")
     assert reading._differing(experiment, "older") == []  # the other network and the device change nothing
@@ -80,7 +81,9 @@ def test_other_settings_are_named(tmp_path, commits):
 
 def test_scores_of_other_pictures_are_not_compared(tmp_path):
     made = study(tmp_path, "runs: {a: {model: unet}, b: {model: unet}}", "data.source=oxford_pet")
-    one, two = found(made, {"a": [(0.5, 0.5)], "b": [(0.5, 0.5)]})
+    one, two = (
+        replace(each, address=each.experiment.name) for each in found(made, {"a": [(0.5, 0.5)], "b": [(0.5, 0.5)]})
+    )
     same = list(reading._same_data([replace(one, pictures="x"), replace(two, pictures="x")]))
     assert [each.state for each in same] == [DONE, DONE]
     _, other = reading._same_data([replace(one, pictures="x"), replace(two, pictures="y")])
@@ -88,6 +91,27 @@ def test_scores_of_other_pictures_are_not_compared(tmp_path):
     assert other.detail == "other pictures than mine-a-s0; dvc exp remove mine-b-s0"
     _, other = reading._same_data([replace(one, excluded="x"), replace(two, excluded="y")])
     assert other.detail == "another data.exclude than mine-a-s0; dvc exp remove mine-b-s0"
+
+
+@pytest.mark.parametrize("key", ["data.synthetic.samples", "data.oxford_pet.urls"])
+def test_runs_that_vary_the_data_are_no_fault_but_the_same_archives_may_come_from_anywhere(tmp_path, key):
+    values, source = ("40", "60"), key.split(".")[1]
+    if source == "oxford_pet":
+        values = ("[file:///a]", "[file:///b]")
+    runs = ", ".join(f"r{i}: {{model: unet, set: {{{key}: {value}}}}}" for i, value in enumerate(values))
+    made = study(tmp_path, f"runs: {{{runs}}}", f"data.source={source}")
+    found_ = found(made, {"r0": [(0.5, 0.5)], "r1": [(0.5, 0.5)]})
+    states = [each.state for each in reading._same_data([replace(e, pictures=str(i)) for i, e in enumerate(found_)])]
+    assert states == [DONE, DONE if source == "synthetic" else CONFLICT]
+
+
+def test_an_experiment_of_a_name_that_two_baselines_have_is_addressed_by_its_reference(monkeypatch):
+    lines = "1 refs/exps/aa/b/one\n2 refs/exps/aa/b/two\n3 refs/exps/cc/d/two\n4 refs/exps/exec/EXEC_HEAD\n"
+    monkeypatch.setattr(repository, "git", lambda *arguments: lines)
+    assert reading._commits() == {
+        "one": [Commit("1", "one")],
+        "two": [Commit("2", "refs/exps/aa/b/two"), Commit("3", "refs/exps/cc/d/two")],
+    }
 
 
 def test_synthetic_pictures_of_another_seed_are_no_fault(tmp_path):

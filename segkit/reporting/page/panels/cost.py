@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from segkit.base.errors import InputError
-from segkit.base.files import read_json
+from segkit.base.files import digest, read_json
 from segkit.reporting.page.collect import Run
 from segkit.reporting.page.content import Figure, Panel, Row, Table, Text
 from segkit.reporting.page.drawing import colour, drawing, legend
@@ -43,7 +43,7 @@ def read_robustness(path: Path | None) -> dict[str, Any] | None:
         raise InputError(f"--robustness {path}: there is no such file; {ASK}{path} writes it")
     found = read_json(path)
     try:
-        files, dice = found["checkpoints"], found["dice"]
+        files, dice = found["sha256"], found["dice"]
         fits = all(len(values) == len(files) and np.isfinite(values).all() for values in dice.values())
         if fits and dice["clean"] and isinstance(found["images"], int):
             return found
@@ -71,10 +71,11 @@ def _finding(run: Run, costs: Mapping[str, Cost]) -> str:
 def _robustness(run: Run, found: dict[str, Any] | None) -> list:
     if not found:
         return [Text(f"Robustness is not measured here. {ASK}{DEFAULT} measures it on a pet data set.", note=True)]
-    places = {Path(path).stem: place for place, path in enumerate(found["checkpoints"])}
+    checkpoints = {network.name: digest(run.paths.models / f"{network.name}.safetensors") for network in run.networks}
+    places = {name: found["sha256"].index(sha) for name, sha in checkpoints.items() if sha in found["sha256"]}
     networks = [network for network in run.networks if network.name in places]
     if not networks:
-        return [Text("The robustness file is of other checkpoints than those shown here.", note=True)]
+        return [Text(f"The robustness file is of other checkpoints. {ASK}{DEFAULT} measures these.", note=True)]
     kinds = list(found["dice"])
     rows = [
         [kind.replace("_", " "), *(f"{found['dice'][kind][places[network.name]]:.4f}" for network in networks)]

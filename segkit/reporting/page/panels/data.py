@@ -38,11 +38,12 @@ def panel(run: Run) -> Panel:
     """Counts, sizes, meaning of the masks' values, what looks wrong, a preview of the augmentation."""
     summary = run.summary
     total = sum(split["images"] for split in summary["splits"].values())
+    left_out = len(summary["skipped"]) + len(summary["excluded"])
     wrong = [key for key in FINDINGS if summary.get(key)]
     finding = f"{total:,} images: {SOURCES.get(run.source, UNKNOWN)}; " + (
         "no leak between the splits" if "leakage" not in wrong else f"{len(summary['leakage']):,} in two splits"
     )
-    finding += f", {summary['duplicates']:,} duplicates within a split, {len(summary['skipped']):,} left out."
+    finding += f", {summary['duplicates']:,} duplicates within a split, {left_out:,} left out."
     return Panel("data", "Data card", finding, [
         Table("Images by split", COLUMNS, [_split(run, split) for split in SPLITS]),
         Table("How they are read", ["property", "value"], _reading(summary), numbers=2),

@@ -1,5 +1,6 @@
 """Two networks, or one at two revisions, image by image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,13 +31,14 @@ class Pair:
     remark: str = ""
 
 
-def panel(pairs: list[Pair]) -> Panel:
-    """One comparison below the other."""
+def panel(pairs: list[Pair], remarks: Sequence[str] = ()) -> Panel:
+    """One comparison below the other, then the ``remarks``."""
     if not pairs:
         finding = "There is nothing to compare: one network, and no --compare REV."
         return Panel("paired", "Paired comparison", finding)
     first, *others = pairs
     blocks = [*_blocks(first), *(block for pair in others for block in (Text(_finding(pair)), *_blocks(pair)))]
+    blocks += [Text(remark, note=True) for remark in remarks]
     return Panel("paired", "Paired comparison", _finding(first), blocks)
 
 
