@@ -244,7 +244,7 @@ class TestPython:
     [("raise KeyboardInterrupt", "error: interrupted; run the same command again"), ("pass", "error: [Errno 2]")],
 )
 def test_a_set_up_that_cannot_work_ends_in_one_line(tmp_path: Path, fault: str, said: str):
-    (tmp_path / "fcntl.py").write_text(f"LOCK_EX = LOCK_NB = 0\ndef flock(*_):\n    {fault}\n")
+    (tmp_path / "sitecustomize.py").write_text(f"import fcntl\ndef flock(*_):\n    {fault}\nfcntl.flock = flock\n")
     if "raise" in fault:
         (tmp_path / "requirements.lock").touch()
     command = [sys.executable, str(ROOT / "tools/environment.py"), "setup"]

@@ -1,4 +1,5 @@
-"""Unpack a ``.tar.gz`` from outside: tarfile's data filter, and limits on size, number, depth and headers."""
+"""Unpack a ``.tar.gz`` from outside: relative paths of regular files and folders, without their owners and modes, and
+within limits on size, number, depth and headers. tarfile's data filter, where there is one, checks once more."""
 
 import errno
 import gzip
@@ -14,6 +15,7 @@ from segkit.base.errors import InputError, brief
 MAX_DEPTH = 16  # parts of a member's path
 MAX_HEADER = 1 << 14  # bytes before a member's contents: long names, extended headers, maps of sparse files
 BLOCK = 512  # bytes of a tar block
+FILTER = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.0 to 3.11.3 have none
 DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, OverflowError, RecursionError)
 BAD_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
 
@@ -24,8 +26,6 @@ def extract(archive: Path, target: Path, *, max_bytes: int, max_members: int, sk
     ``max_bytes``: of the contents of all members; ``max_members``: including those skipped. Raises InputError that
     names the archive, and the member if one is at fault; what was unpacked by then stays. A full disk raises OSError.
     """
-    if not hasattr(tarfile, "data_filter"):
-        raise InputError(f"this Python cannot unpack {archive.name} safely; use 3.11.4 or newer")
     total, shown, stream = 0, "the first member", _Bounded(archive)
     stream.limit = max_bytes + max_members * 8 * BLOCK + (1 << 20)  # with headers, padding and what follows
     try:
@@ -39,7 +39,7 @@ def extract(archive: Path, target: Path, *, max_bytes: int, max_members: int, sk
                 if count > max_members or total > max_bytes:
                     raise InputError(f"{archive.name}: over {max_members} members or {max_bytes} bytes with {shown}")
                 if not skip(member.name):
-                    tar.extract(member, target, filter="data")
+                    tar.extract(member, target, set_attrs=False, **FILTER)
                 stream.header_left = MAX_HEADER
             if stream.latest != bytes(BLOCK):  # tarfile takes a damaged header for the end
                 raise EOFError("the end of the archive is missing")
@@ -55,7 +55,7 @@ def extract(archive: Path, target: Path, *, max_bytes: int, max_members: int, sk
 
 
 def _fault(member: tarfile.TarInfo) -> str | None:
-    """Why a member is refused. The data filter would let links pass, and any depth."""
+    """Why a member is refused. The data filter would let links pass, and any depth; old Pythons have no such filter."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or len(path.parts) > MAX_DEPTH:
         return f"has an absolute path, one with '..', or one of more than {MAX_DEPTH} parts"

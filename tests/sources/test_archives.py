@@ -139,9 +139,3 @@ def test_a_full_disk_is_not_the_archives_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(tarfile.TarFile, "extract", full)
     with pytest.raises(OSError, match="No space"):
         unpack(tmp_path, WHOLE)
-
-
-def test_an_old_python_is_told_so(tmp_path, monkeypatch):
-    monkeypatch.delattr(tarfile, "data_filter")
-    with pytest.raises(InputError, match=r"3\.11\.4 or newer"):
-        unpack(tmp_path, WHOLE)
