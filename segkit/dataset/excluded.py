@@ -45,17 +45,18 @@ def read_list(path: Path, key: str = "data.exclude") -> list[dict[str, str]]:
 
 def _checked(path: Path, text: str, key: str) -> list[dict[str, str]]:
     first = text.partition("\n")[0]
-    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True)
     try:
-        headings = [heading for heading in table.fieldnames or () if heading]
-        if not {"name", "verdict"} <= set(headings):
+        headings = next(table, [])
+        named = {heading: place for place, heading in enumerate(headings) if heading}
+        if not {"name", "verdict"} <= named.keys():
             raise InputError(f"{key}: {path}: the first line must name the columns name and verdict")
-        if len(set(headings)) < len(headings):
-            twice = max(headings, key=headings.count)
-            raise InputError(f"{key}: {path}: two columns are named {brief(twice)}; rename one")
+        if twice := [heading for place, heading in enumerate(headings) if named.get(heading, place) != place]:
+            raise InputError(f"{key}: {path}: two columns are named {brief(twice[0])}; rename one")
         rows: dict[str, dict[str, str]] = {}
-        for row in table:
-            name, verdict = row["name"] or "", (row["verdict"] or "").strip().lower()
+        for cells in filter(None, table):
+            row = {heading: cells[place] if place < len(cells) else "" for heading, place in named.items()}
+            name, verdict = row["name"], row["verdict"].strip().lower()
             where = f"{key}: {path}, line {table.line_num}"
             if verdict not in VERDICTS:
                 near = difflib.get_close_matches(verdict, VERDICTS, 1)
@@ -64,9 +65,9 @@ def _checked(path: Path, text: str, key: str) -> list[dict[str, str]]:
             if not name or name in rows:
                 fault = f"{brief(name)} is listed twice" if name else "the name is missing"
                 raise InputError(f"{where}: {fault}; each sample needs one line")
-            if any(row.get(None, ())) or row.get(""):
+            if any(cell.strip() for place, cell in enumerate(cells) if place not in named.values()):
                 raise InputError(f"{where}: there is a note in a column without a heading; add one to the first line")
-            rows[name] = {column: value or "" for column, value in row.items() if column} | {"verdict": verdict}
+            rows[name] = row | {"verdict": verdict}
     except csv.Error as error:
         raise InputError(f"{key}: {path}, line {table.line_num + 1}: {error}; fix the quotes there") from None
     return list(rows.values())

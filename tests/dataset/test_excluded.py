@@ -53,6 +53,7 @@ def test_other_columns_order_and_an_editor_s_habits_do_not_matter(tmp_path):
         (["name,verdict", "a,keep", "a,drop"], "line 3: a is listed twice"),
         (["name,verdict", 'a,"keep'], "fix the quotes there"),
         (["name,verdict,", "a,keep,ears"], "line 2: there is a note in a column without a heading"),
+        (["name,verdict,,", "a,keep,ears,"], "line 2: there is a note in a column without a heading"),
         (["name,verdict", "a,keep,,ears"], "line 2: there is a note in a column without a heading"),
         (["name,verdict,x,x", "a,keep,1,2"], "two columns are named x; rename one"),
         (["name,verdict", "cta,drop"], "lists cta (did you mean cat?), which this data set does not have"),
@@ -69,7 +70,7 @@ def test_a_faulty_list_is_refused_in_one_line(lines, said, tmp_path):
 
 def test_empty_columns_of_a_spreadsheet_and_lines_inside_a_cell_are_read(tmp_path):
     path = tmp_path / "list.csv"
-    path.write_bytes(b'name,verdict,note,,\r\na,drop,"first\r\nsecond",,\r\n\r\nb,keep,,,\r\n')
+    path.write_bytes(b'name,verdict,note,,\r\na,drop,"first\r\nsecond",,\r\n\r\nb,keep,, ,\r\n')
     assert [(row["name"], row["note"]) for row in read_list(path)] == [("a", "first\nsecond"), ("b", "")]
 
 

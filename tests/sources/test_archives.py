@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import os
 import tarfile
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from loopback import member, pack, tar_bytes
 
 from segkit.base.errors import InputError
 from segkit.sources import archives
+
+
+@pytest.fixture(params=["data", "fully_trusted"], autouse=True)
+def without_a_filter(request, monkeypatch):
+    """Python 3.11.0 to 3.11.3 trust every archive, and newer ones do if told so."""
+    monkeypatch.setattr(archives, "FILTER", {"filter": request.param})
 
 
 def unpack(tmp_path: Path, content: bytes, **limits) -> Path:
@@ -139,3 +146,9 @@ def test_a_full_disk_is_not_the_archives_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(tarfile.TarFile, "extract", full)
     with pytest.raises(OSError, match="No space"):
         unpack(tmp_path, WHOLE)
+
+
+def test_owners_and_modes_of_the_archive_do_not_count(tmp_path):
+    target = unpack(tmp_path, pack(member("a", mode=0o6777, uid=12345)))
+    found = (target / "a").stat()
+    assert not found.st_mode & 0o6022 and found.st_uid == os.getuid()

@@ -8,11 +8,18 @@ from segkit.base.errors import InputError, brief, few
 from segkit.models.counts import dice_per_image
 from segkit.reporting.page.collect import Network, Run
 from segkit.reporting.page.panels.paired import Pair
-from segkit.reporting.page.recorded import LOCK, outdated, stages_of
+from segkit.reporting.page.recorded import LOCK, Stages, outdated, stages_of
 from segkit.reporting.page.revision import pictures_at, resolve
-from segkit.reporting.page.settings import differences, settings_at, settings_here
+from segkit.reporting.page.settings import Settings, differences, settings_at, settings_here
 from segkit.reporting.page.tables import COUNTS, ORIGINAL_COUNTS, Columns, counts
 from segkit.reporting.repository import content
+
+ORIGINAL = (
+    "Dice at the original size of the images, because the masks at the input size of the networks are not the same."
+)
+OTHER_MASKS = (
+    "Masks are not the same at both (data, preprocess.border), so the difference is not of the networks alone."
+)
 
 
 def pairs(run: Run, revision: str | None) -> tuple[list[Pair], list[str]]:
@@ -31,7 +38,7 @@ def pairs(run: Run, revision: str | None) -> tuple[list[Pair], list[str]]:
         _refuse_other_drawings(run, differences(there, settings_here()), words)
         stages = stages_of(content(commit, LOCK) or "")
         for place, network in enumerate(run.networks):
-            if reason := outdated(network.name, stages, there):
+            if reason := _not_run(network.name, stages, there):
                 remarks.append(f"{network.title} at {revision} is left out, because it was not run there: {reason}.")
             else:
                 found.append(_with_revision(run, place, revision, commit))
@@ -60,13 +67,23 @@ def over_seeds(run: Run, revisions: Sequence[str]) -> dict[str, np.ndarray]:
         seeds[seed] = brief(revision)
         stages = stages_of(content(commit, LOCK) or "")
         for network in run.networks:
-            if reason := outdated(network.name, stages, there):
+            if reason := _not_run(network.name, stages, there):
                 raise InputError(f"{option}: {reason}; run 'dvc repro' there and commit, or name another revision")
             columns = _at(run, network, commit, option)
             if not np.array_equal(columns["name"], run.names):
                 raise InputError(f"{option}: {network.name} was tested on other images; use --compare for that")
             dice[network.name].append(dice_per_image(counts(columns)))
     return {name: np.stack(each) for name, each in dice.items()}
+
+
+def _not_run(name: str, stages: Stages, settings: Settings) -> str:
+    """Why the results of a network at a revision are not of this revision, in words; empty if they are, or if no stages
+    are recorded there."""
+    return (
+        f"{LOCK} has no results of {name}"
+        if stages and f"evaluate@{name}" not in stages
+        else outdated(name, stages, settings)
+    )
 
 
 def _refuse_other_drawings(run: Run, changed: Iterable[str], words: str) -> None:
@@ -105,14 +122,11 @@ def _with_revision(run: Run, place: int, revision: str, commit: str) -> Pair:
 def _comparable(there: Columns, here: Columns) -> tuple[np.ndarray, np.ndarray, str]:
     """Dice ``float64 (N,)`` of the same images by the same masks: at network size, or else at the original size. The
     third says in words which one it is, or that the masks differ at both."""
-    for kind, remark in ((COUNTS, ""), (ORIGINAL_COUNTS, "Dice at the original size, because the input sizes differ.")):
+    for kind, remark in ((COUNTS, ""), (ORIGINAL_COUNTS, ORIGINAL)):
         before, after = counts(there, kind), counts(here, kind)
         if np.array_equal(_classes(before), _classes(after)):
             return dice_per_image(before), dice_per_image(after), remark
-    remark = (
-        "The masks are not the same at both, so the difference is not of the networks alone; see preprocess.border."
-    )
-    return dice_per_image(counts(there)), dice_per_image(counts(here)), remark
+    return dice_per_image(counts(there)), dice_per_image(counts(here)), OTHER_MASKS
 
 
 def _classes(counts: np.ndarray) -> np.ndarray:

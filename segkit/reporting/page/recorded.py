@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from segkit.base.errors import InputError, brief
+from segkit.base.errors import InputError
 from segkit.base.files import digest
 from segkit.base.workspace import Paths
+from segkit.base.yaml_file import parse_yaml
 from segkit.reporting.page.settings import Settings, differences, flat
 
 LOCK = Path("dvc.lock")
@@ -73,9 +72,10 @@ def _lock() -> str:
 def stages_of(lock: str) -> Stages:
     """The stages in the text of a ``dvc.lock`` by name; raises InputError for one that cannot be read."""
     try:
-        return (yaml.load(lock, yaml.CSafeLoader) or {}).get("stages") or {}
-    except (yaml.YAMLError, AttributeError) as error:
-        raise InputError(f"{LOCK} cannot be read ({brief(error)}); run 'git checkout {LOCK}'") from None
+        found = parse_yaml(lock, LOCK)[0]
+    except InputError as error:
+        raise InputError(f"{error}; run 'git checkout {LOCK}'") from None
+    return (found.get("stages") if isinstance(found, dict) else None) or {}
 
 
 def _md5(path: Path) -> str:

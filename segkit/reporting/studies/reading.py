@@ -22,6 +22,8 @@ from segkit.reporting.studies.definition import Experiment, Study, used_by
 DONE, RUNNING, QUEUED = "done", "running", "queued"
 FAILED, INTERRUPTED, MISSING = "failed", "interrupted", "not queued"
 CONFLICT = "other settings"  # there is an experiment of this name that was not made as the study says
+# Keys of data that only 'preprocess' reads, so that they do not change what was downloaded.
+READ_LATER = {"data.exclude", *(f"data.folder.{key}" for key in ("foreground", "ignore", "range", "pages"))}
 STATES = (DONE, RUNNING, QUEUED, FAILED, INTERRUPTED, MISSING, CONFLICT)
 
 
@@ -248,7 +250,7 @@ def _hash(revision: str, stage: str, kind: str, path: object) -> str | None:
 
 def _named_data(used: Mapping[str, object]) -> str:
     """What an experiment says about its pictures. Synthetic ones are drawn anew for each seed."""
-    named = {key: value for key, value in used.items() if key.startswith("data.") and key != "data.exclude"}
+    named = {key: value for key, value in used.items() if key.startswith("data.") and key not in READ_LATER}
     return repr(sorted((named | {"seed": used["seed"]} if used["data.source"] == "synthetic" else named).items()))
 
 

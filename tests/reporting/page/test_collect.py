@@ -148,6 +148,16 @@ def test_a_setting_that_the_results_lack_is_refused(copy):
         collect(Paths())
 
 
+def test_numbers_are_read_as_dvc_writes_them(copy):
+    path = copy / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["data"]["folder"]["range"] = [0, 1e-05]
+    path.write_text(yaml.safe_dump(params).replace("1.0e-05", "1e-05"))
+    text = "stages:\n  preprocess:\n    params:\n      params.yaml:\n        data.folder.range: [0, 1e-05]\n"
+    (copy / "dvc.lock").write_text(text)
+    collect(Paths())
+
+
 def test_data_that_were_made_again_are_not_those_of_the_results(copy):
     stages = {
         "preprocess": {"outs": [{"path": "data/processed", "md5": "b"}]},

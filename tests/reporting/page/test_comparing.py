@@ -12,8 +12,9 @@ import torch
 from segkit.base.errors import InputError
 from segkit.base.workspace import Paths
 from segkit.reporting.page.collect import Run, collect
-from segkit.reporting.page.comparing import _comparable, over_seeds, pairs
+from segkit.reporting.page.comparing import ORIGINAL, OTHER_MASKS, _comparable, over_seeds, pairs
 from segkit.reporting.page.origin import origin
+from segkit.reporting.page.panels.paired import panel
 from segkit.reporting.page.revision import resolve
 from segkit.reporting.page.settings import settings_here
 from segkit.reporting.page.tables import COUNTS, ORIGINAL_COUNTS
@@ -107,8 +108,8 @@ def test_a_revision_and_itself_do_not_differ(repository):
     assert dice[0].tolist() == pair.after.tolist()
 
 
-def test_a_network_that_was_not_run_at_the_revision_is_left_out(repository, monkeypatch):
-    stages = {"train_unet": {"params": {"params.yaml": {"train.lr": 0.5}}}}
+def test_a_revision_at_which_no_network_was_run(repository, monkeypatch):
+    stages = {"evaluate@unet": {}, "train_unet": {"params": {"params.yaml": {"train.lr": 0.5}}}}
     monkeypatch.setattr("segkit.reporting.page.comparing.stages_of", lambda text: stages)
     with pytest.raises(
         InputError, match=r"--compare HEAD: no network was run with .*: params.yaml has train.lr: 0.003"
@@ -119,6 +120,34 @@ def test_a_network_that_was_not_run_at_the_revision_is_left_out(repository, monk
         InputError, match=r"--seed-rev HEAD: params.yaml has train.lr: 0.003, but the results of unet are"
     ):
         over_seeds(photographs(), ["HEAD"])
+
+
+@pytest.mark.parametrize(
+    ("resnet", "reason"),
+    [
+        ({}, "dvc.lock has no results of resnet34_unet"),
+        (
+            {"evaluate@resnet34_unet": {"params": {"params.yaml": {"evaluate.threshold": 0.4}}}},
+            "params.yaml has evaluate.threshold: 0.5, but the results of resnet34_unet are of 0.4",
+        ),
+    ],
+    ids=["never", "with other settings"],
+)
+def test_a_network_that_was_not_run_at_the_revision_is_left_out(project, monkeypatch, resnet, reason):
+    monkeypatch.chdir(project)
+    replacements = {
+        "resolve": lambda *_: "abc",
+        "settings_at": lambda *_: settings_here(),
+        "content": lambda *_: None,
+        "stages_of": lambda _: {"evaluate@unet": {}} | resnet,
+        "_at": lambda run, network, commit, words: network.images,
+    }
+    for name, replacement in replacements.items():
+        monkeypatch.setattr(f"segkit.reporting.page.comparing.{name}", replacement)
+    found, remarks = pairs(collect(Paths()), "there")
+    assert [pair.first for pair in found] == ["U-Net", "U-Net at there"]
+    assert remarks == [f"ResNet34-UNet at there is left out, because it was not run there: {reason}."]
+    assert panel(found, remarks).blocks[-1].text == remarks[0]
 
 
 def columns(*images: tuple[int, ...], original: tuple[tuple[int, ...], ...]) -> dict[str, np.ndarray]:
@@ -132,7 +161,7 @@ def test_networks_of_other_input_sizes_are_compared_at_the_original_size():
     there = columns((2, 1, 1, 0), original=((40, 0, 60, 0),))
     here = columns((8, 4, 4, 0), original=((100, 0, 0, 0),))
     before, after, remark = _comparable(there, here)
-    assert (before, after) == (pytest.approx([80 / 140]), pytest.approx([1])) and "input sizes differ" in remark
+    assert (before, after) == (pytest.approx([80 / 140]), pytest.approx([1])) and remark == ORIGINAL
     assert _comparable(there, there)[2] == ""
 
 
@@ -140,7 +169,7 @@ def test_masks_that_are_not_the_same_are_said():
     there = columns((2, 1, 1, 0), original=((40, 0, 60, 0),))
     here = columns((2, 1, 0, 1), original=((40, 0, 50, 10),))
     before, after, remark = _comparable(there, here)
-    assert "not the same at both" in remark and before < after
+    assert remark == OTHER_MASKS and before < after
 
 
 def test_revisions_that_are_none(repository):

@@ -121,6 +121,8 @@ def test_robustness_is_shown_where_it_was_measured(copy, capsys):
     assert "U-Net loses most by “rotated”. 7 images." in page and "0.6250" in page and "0.2000" not in page
     write_json("reports/robustness.json", read_json("reports/robustness.json") | {"sha256": ["0" * 64, "1" * 64]})
     assert "The robustness file is of other checkpoints." in written()
+    write_json("reports/robustness.json", {"dice": {"clean": [0.9]}, "checkpoints": ["models/unet"], "images": 7})
+    assert "The robustness file is of other checkpoints." in written()
     write_json("reports/robustness.json", {"dice": {"clean": [0.9, 0.8]}, "sha256": ["0" * 64], "images": 7})
     assert main(["report"]) == 2
     assert "reports/robustness.json is not what benchmarks.robustness --json writes" in capsys.readouterr().err

@@ -43,6 +43,7 @@ def read_robustness(path: Path | None) -> dict[str, Any] | None:
         raise InputError(f"--robustness {path}: there is no such file; {ASK}{path} writes it")
     found = read_json(path)
     try:
+        found.setdefault("sha256", found["checkpoints"])  # earlier versions wrote paths alone: of unknown checkpoints
         files, dice = found["sha256"], found["dice"]
         fits = all(len(values) == len(files) and np.isfinite(values).all() for values in dice.values())
         if fits and dice["clean"] and isinstance(found["images"], int):

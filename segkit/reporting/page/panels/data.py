@@ -38,7 +38,7 @@ def panel(run: Run) -> Panel:
     """Counts, sizes, meaning of the masks' values, what looks wrong, a preview of the augmentation."""
     summary = run.summary
     total = sum(split["images"] for split in summary["splits"].values())
-    left_out = len(summary["skipped"]) + len(summary["excluded"])
+    left_out = sum(len(summary.get(key, ())) for key in ("skipped", "excluded"))
     wrong = [key for key in FINDINGS if summary.get(key)]
     finding = f"{total:,} images: {SOURCES.get(run.source, UNKNOWN)}; " + (
         "no leak between the splits" if "leakage" not in wrong else f"{len(summary['leakage']):,} in two splits"
