@@ -245,7 +245,7 @@ def test_a_wrong_field_is_refused(own, changes):
     ids=lambda text: text[:16],
 )
 def test_what_is_no_list_of_samples_is_refused(own, text):
-    refused(own(text=text))
+    assert "samples.json" in refused(own(text=text))
 
 
 def test_many_faults_are_one_short_line(own):

@@ -108,6 +108,7 @@ def test_what_file_managers_leave_behind_is_no_file_of_a_user():
     run()
     (TARGET / "images/.DS_Store").write_bytes(b"x")
     run(seed=1)
+    assert (TARGET / "images/a.jpg").is_file()
 
 
 @pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"mine"), lambda path: path.symlink_to("nowhere")])
@@ -190,6 +191,7 @@ def test_a_file_address_may_not_point_into_an_output_either(checkout, address):
 @pytest.mark.parametrize("text", ["data/own/images", "data/raw-of-mine", "modelszoo", "../data/raw", "x" * 90_000])
 def test_other_folders_are_not_refused(text):
     run(data__folder__images=text, data__oxford_pet__urls=[text, "https://host/data/raw", "~nobody-of-that-name/x"])
+    assert (TARGET / "images/a.jpg").is_file()
 
 
 def test_outputs_of_the_main_checkout_count_in_a_temporary_copy(checkout, monkeypatch):

@@ -79,7 +79,8 @@ def run(name: str, params: Params, folds: int, targets: Targets, paths: Paths | 
 def _refuse_other_list(path: Path, held_out: HeldOut) -> None:
     """Raise InputError if the list is faulty, or of another data set, so that no verdict is lost."""
     listed = read_verdicts(path, "--list") if path.exists() else {}
-    known = {row["name"] for split in ("train", "valid", "test") for row in read_samples(held_out.processed, split)}
+    known = {image.name for image in held_out.audited.images}
+    known |= {row["name"] for row in read_samples(held_out.processed, "test")}
     known |= {name for key in ("excluded", "skipped") for name in held_out.summary.get(key, ())}
     if unknown := [name for name in listed if name not in known]:
         raise InputError(

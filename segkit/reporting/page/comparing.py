@@ -79,11 +79,9 @@ def over_seeds(run: Run, revisions: Sequence[str]) -> dict[str, np.ndarray]:
 def _not_run(name: str, stages: Stages, settings: Settings) -> str:
     """Why the results of a network at a revision are not of this revision, in words; empty if they are, or if no stages
     are recorded there."""
-    return (
-        f"{LOCK} has no results of {name}"
-        if stages and f"evaluate@{name}" not in stages
-        else outdated(name, stages, settings)
-    )
+    if stages and f"evaluate@{name}" not in stages:
+        return f"{LOCK} has no results of {name}"
+    return outdated(name, stages, settings)
 
 
 def _refuse_other_drawings(run: Run, changed: Iterable[str], words: str) -> None:

@@ -21,12 +21,13 @@ def refuse_edited(name: str, paths: Paths, settings: Settings) -> None:
 
     What ``dvc.lock`` does not list, as where the stages were run without DVC, is not checked.
     """
-    if words := outdated(name, stages_of(_lock()), settings):
+    stages = stages_of(LOCK.read_bytes().decode("utf-8", "replace") if LOCK.is_file() else "")
+    if words := outdated(name, stages, settings):
         raise InputError(f"{words}; run 'dvc repro', or undo the change")
     shown = {str(paths.models / f"{name}.safetensors"), str(paths.metrics / "analysis" / name)}
     shown |= {str(paths.metrics / kind / f"{name}.json") for kind in (".", "scores", "training")}
     shown |= {str(paths.metrics / kind / f"{name}.csv") for kind in ("per_image", "curves")}
-    for path, expected in recorded(name):
+    for path, expected in recorded(name, stages):
         if path in shown and Path(path).exists() and _md5(Path(path)) != expected:
             raise InputError(
                 f"{path} is not the one that {LOCK} records: it was edited, or is of another run; run "
@@ -56,17 +57,12 @@ def outdated(name: str, stages: Stages, settings: Settings) -> str:
     return ""
 
 
-def recorded(name: str) -> Iterator[tuple[str, str]]:
+def recorded(name: str, stages: Stages) -> Iterator[tuple[str, str]]:
     """Path and MD5 of every out of a network's stages, and of the checkpoint that was evaluated."""
-    stages = stages_of(_lock())
     evaluated = stages.get(f"evaluate@{name}", {})
     deps = [dep for dep in evaluated.get("deps", []) if dep["path"].endswith(f"{name}.safetensors")]
     for entry in (*stages.get(f"train_{name}", {}).get("outs", []), *evaluated.get("outs", []), *deps):
         yield str(Path(entry["path"])), entry.get("md5", "")
-
-
-def _lock() -> str:
-    return LOCK.read_bytes().decode("utf-8", "replace") if LOCK.is_file() else ""
 
 
 def stages_of(lock: str) -> Stages:

@@ -155,7 +155,7 @@ def test_numbers_are_read_as_dvc_writes_them(copy):
     path.write_text(yaml.safe_dump(params).replace("1.0e-05", "1e-05"))
     text = "stages:\n  preprocess:\n    params:\n      params.yaml:\n        data.folder.range: [0, 1e-05]\n"
     (copy / "dvc.lock").write_text(text)
-    collect(Paths())
+    assert [network.name for network in collect(Paths()).networks] == ["unet"]
 
 
 def test_data_that_were_made_again_are_not_those_of_the_results(copy):
